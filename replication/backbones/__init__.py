@@ -1,0 +1,1 @@
+"""Networks that others look through: parser, perceptual features, reconstruction, embedding."""

@@ -1,0 +1,1 @@
+"""Faces, masks and their pairing: from sources to batches."""

@@ -1,0 +1,1 @@
+"""Building blocks named after the literature: partial and gated convolution, SPADE, memory, ..."""

@@ -1,0 +1,1 @@
+"""Loss terms, each with its paper equation."""
