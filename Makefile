@@ -1,0 +1,39 @@
+# Two commands: `make repro [PROFILE=smoke|demo|photos|paper]` and `make test`.
+# Each makes its own environment in .venv from requirements.txt when that is missing or out of date.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+
+export PATH := $(abspath $(BIN)):$(PATH)
+export PYTHONHASHSEED := 0
+export DVC_NO_ANALYTICS := 1
+
+.PHONY: repro test lab install clean
+
+repro: $(READY)
+	@if [ -n "$(PROFILE)" ]; then python -m replication profile --keep $(PROFILE); \
+	elif [ ! -f params.yaml ]; then python -m replication profile demo; fi
+	dvc repro
+	@echo "Done: open reports/index.html"
+
+test: $(READY)
+	ruff check replication tests benchmarks
+	pytest
+
+lab: $(READY)
+	jupyter lab notebooks
+
+install: $(READY)
+
+$(READY): requirements.txt pyproject.toml
+	@echo "Making the environment in $(VENV) (once; about 5 GB with PyTorch)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(READY)
+
+clean:
+	rm -rf $(VENV) .state

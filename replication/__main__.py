@@ -1,0 +1,172 @@
+"""`python -m replication VERB ...`: everything that the notebooks do, for clusters, scripts and torchrun."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+
+from replication.errors import InputError
+
+
+def _parameters():
+    from replication.config import load_parameters
+
+    return load_parameters()
+
+
+def _profile(arguments: argparse.Namespace) -> None:
+    from replication.config import activate_profile, load_parameters
+
+    if arguments.keep:
+        try:
+            active = load_parameters().profile
+        except InputError:
+            active = None
+        if active == arguments.name:
+            print(f"profile {active} is active already; params.yaml stays as it is")
+            return
+    changed = activate_profile(arguments.name)
+    print(f"params.yaml {'is now' if changed else 'was already'} the profile {arguments.name}")
+
+
+def _execute(arguments: argparse.Namespace) -> None:
+    import yaml
+
+    from replication.notebooks import execute
+
+    values = {name: yaml.safe_load(text) for name, text in arguments.parameter}
+    execute(arguments.notebook, arguments.output, values)
+
+
+def _data(arguments: argparse.Namespace) -> None:
+    from replication.pipeline.prepare import prepare_faces
+
+    print(prepare_faces(_parameters(), arguments.role))
+
+
+def _masks(arguments: argparse.Namespace) -> None:
+    from replication.pipeline.prepare import prepare_masks, prepare_pairs
+
+    parameters = _parameters()
+    print(prepare_masks(parameters))
+    for dataset in ("celebahq", "ffhq"):
+        prepare_pairs(parameters, dataset)
+
+
+def _prior(arguments: argparse.Namespace) -> None:
+    from replication.pipeline import train
+
+    stages = {
+        "parser": train.train_parser,
+        "reconstruction": train.train_reconstruction,
+        "attributes": train.train_attributes,
+    }
+    stages[arguments.network](_parameters())
+
+
+def _coarse(arguments: argparse.Namespace) -> None:
+    from replication.pipeline.train import train_coarse
+
+    train_coarse(_parameters(), arguments.dataset)
+
+
+def _bank(arguments: argparse.Namespace) -> None:
+    from replication.pipeline.train import make_bank
+
+    card = make_bank(_parameters(), arguments.dataset)
+    print(f"bank of {card['pairs']} training pairs for {arguments.dataset}")
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    from replication.pipeline.train import train_experiment
+
+    train_experiment(_parameters(), arguments.experiment)
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    import pandas as pd
+
+    from replication.pipeline.evaluate import evaluate_experiment
+
+    metrics = evaluate_experiment(_parameters(), arguments.experiment)
+    rows = {bucket: values for bucket, values in metrics.items() if bucket != "made_by"}
+    print(pd.DataFrame(rows).T.to_string(float_format="{:.3f}".format))
+
+
+def _tables(arguments: argparse.Namespace) -> None:
+    from replication.pipeline.report import write_tables
+
+    for path in write_tables():
+        print(path)
+
+
+def _figures(arguments: argparse.Namespace) -> None:
+    from replication.pipeline.report import write_figures
+
+    for path in write_figures(_parameters()):
+        print(path)
+
+
+def _site(arguments: argparse.Namespace) -> None:
+    from replication.pipeline.report import write_site
+
+    print(write_site(_parameters()))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m replication", description=__doc__)
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+
+    def verb(name: str, function, text: str) -> argparse.ArgumentParser:
+        sub = verbs.add_parser(name, help=text, description=text)
+        sub.set_defaults(function=function)
+        return sub
+
+    profile = verb("profile", _profile, "make a packaged profile the active params.yaml")
+    profile.add_argument("name", help="smoke, demo, photos or paper")
+    profile.add_argument(
+        "--keep", action="store_true", help="leave params.yaml alone, edits included, if it is of this profile"
+    )
+    data = verb("data", _data, "draw or pack one set of faces")
+    data.add_argument("role", choices=["celebahq", "ffhq", "parsing", "attributes"])
+    verb("masks", _masks, "make the masks and the frozen evaluation pairs")
+    prior = verb("prior", _prior, "train one network that others look through")
+    prior.add_argument("network", choices=["parser", "reconstruction", "attributes"])
+    for name, function, text in (
+        ("coarse", _coarse, "train the partial-convolution network on a data set"),
+        ("bank", _bank, "compute the frozen first stage for the training pairs of a data set"),
+    ):
+        verb(name, function, text).add_argument("dataset", choices=["celebahq", "ffhq"])
+    train = verb("train", _train, "train one experiment (also under torchrun)")
+    train.add_argument("experiment", help="a key of `experiments` in params.yaml")
+    evaluate = verb("evaluate", _evaluate, "measure one experiment or baseline on the frozen pairs")
+    evaluate.add_argument("experiment", help="a key of `experiments` or `baselines` in params.yaml")
+    verb("tables", _tables, "write ShowFace's tables and the cost table")
+    verb("figures", _figures, "draw ShowFace's figures and the loss curves")
+    verb("site", _site, "join everything in reports/index.html")
+    run = verb("execute", _execute, "run a notebook as a pipeline stage does (papermill, checked and normalised)")
+    run.add_argument("notebook")
+    run.add_argument("output")
+    run.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one verb; 0 on success, 2 with one sentence for an input that cannot be used, 130 when interrupted."""
+    arguments = _parser().parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("papermill").setLevel(logging.WARNING)
+    try:
+        arguments.function(arguments)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt as error:
+        print(f"interrupted: {error}" if str(error) else "interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,142 @@
+"""Feature maps for perceptual and style losses: VGG with ImageNet weights, or the face parser's own trunk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from replication.backbones.bisenet import FaceParser, TrunkFeatures
+from replication.backbones.frozen import FrozenNetwork
+from replication.backbones.imagenet import normalise_unit
+from replication.backbones.published import read_published_weights
+
+
+class FeatureMaps(NamedTuple):
+    """Feature maps of one batch of images, each (B, C_l, H_l, W_l)."""
+
+    perceptual: tuple[Tensor, ...]
+    style: tuple[Tensor, ...]
+
+
+class PerceptualFeatures(Protocol):
+    """A frozen network: images (B, 3, H, W) in [0, 1] -> feature maps; `name` goes into result cards."""
+
+    name: str
+
+    def __call__(self, images: Tensor) -> FeatureMaps: ...
+
+
+# Channels of the 3x3 convolutions between the five poolings.
+_VGG16 = ((64, 64), (128, 128), (256,) * 3, (512,) * 3, (512,) * 3)
+_VGG19 = ((64, 64), (128, 128), (256,) * 4, (512,) * 4, (512,) * 4)
+
+
+def vgg_layers(plan: tuple[tuple[int, ...], ...], last: int) -> nn.Sequential:
+    """The convolutional part of a VGG up to layer `last`, indexed like torchvision's `features`."""
+    layers: list[nn.Module] = []
+    channels = 3
+    for group in plan:
+        for out_channels in group:
+            layers += [nn.Conv2d(channels, out_channels, 3, padding=1), nn.ReLU(inplace=True)]
+            channels = out_channels
+        layers.append(nn.MaxPool2d(2, 2))
+    return nn.Sequential(*layers[: last + 1])
+
+
+class _VGGFeatures(FrozenNetwork):
+    """One pass through a VGG that collects the outputs of the named layer indices."""
+
+    file_name: str
+    sha256_prefix: str
+    plan: tuple[tuple[int, ...], ...]
+    perceptual_layers: tuple[int, ...]
+    style_layers: tuple[int, ...]
+    name: str
+
+    def __init__(self, weights_path: str | Path):
+        stored, sha256 = read_published_weights(weights_path, name=self.file_name, sha256=self.sha256_prefix)
+        with torch.device("meta"):
+            layers = vgg_layers(self.plan, max(self.perceptual_layers + self.style_layers))
+        # Only the convolutions: most of the file is the classifier.
+        weights = {key: stored[f"features.{key}"].float().clone() for key in layers.state_dict()}
+        layers.load_state_dict(weights, assign=True)
+        super().__init__(layers)
+        self.published = {"file": self.file_name, "sha256": sha256}
+
+    def forward(self, images: Tensor) -> FeatureMaps:
+        """(B, 3, H, W) in [0, 1] -> FeatureMaps; ImageNet normalisation happens here."""
+        x = normalise_unit(images)
+        wanted = set(self.perceptual_layers + self.style_layers)
+        kept: dict[int, Tensor] = {}
+        for index, layer in enumerate(self.network):
+            x = layer(x)
+            if index in wanted:
+                kept[index] = x
+        return FeatureMaps(
+            tuple(kept[index] for index in self.perceptual_layers),
+            tuple(kept[index] for index in self.style_layers),
+        )
+
+
+class VGG19Features(_VGGFeatures):
+    """Perceptual: relu1_1, 2_1, 3_1, 4_1, 5_1; style: relu2_2, 3_4, 4_4, 5_2 (EdgeConnect, ICT, AOT-GAN).
+
+    Args:
+        weights_path: torchvision's `vgg19-dcbb9e9d.pth`; checked by hash, never downloaded.
+
+    Raises:
+        InputError: the file is missing or another one.
+    """
+
+    name = "VGG-19 (ImageNet)"
+    file_name, sha256_prefix, plan = "vgg19-dcbb9e9d.pth", "dcbb9e9d", _VGG19
+    perceptual_layers = (1, 6, 11, 20, 29)
+    style_layers = (8, 17, 26, 31)
+
+
+class VGG16Features(_VGGFeatures):
+    """pool1, pool2, pool3 for both terms (Liu et al. 2018, partial convolutions).
+
+    Args:
+        weights_path: torchvision's `vgg16-397923af.pth`; checked by hash, never downloaded.
+
+    Raises:
+        InputError: the file is missing or another one.
+    """
+
+    name = "VGG-16 (ImageNet)"
+    file_name, sha256_prefix, plan = "vgg16-397923af.pth", "397923af", _VGG16
+    perceptual_layers = (4, 9, 16)
+    style_layers = (4, 9, 16)
+
+
+class ParserFeatures:
+    """The face parser's trunk in place of a VGG: stem, layer1, layer2, layer3 for both terms.
+
+    For profiles without published weights: the parser is trained in the pipeline, and its pass can be shared
+    with the semantic loss (`replication.backbones.judges.FrozenJudges`). Not an nn.Module, since it has
+    nothing of its own: `parser` is the network.
+    """
+
+    name = "face parser trunk"
+
+    def __init__(self, parser: FaceParser):
+        self.parser = parser
+
+    @staticmethod
+    def from_trunk(trunk: TrunkFeatures) -> FeatureMaps:
+        """Pick the maps from a pass that was made anyway."""
+        maps = (trunk.stem, trunk.layer1, trunk.layer2, trunk.layer3)
+        return FeatureMaps(maps, maps)
+
+    def to(self, *args, **kwargs) -> ParserFeatures:
+        """Move the parser, as `torch.nn.Module.to`."""
+        self.parser.to(*args, **kwargs)
+        return self
+
+    def __call__(self, images: Tensor) -> FeatureMaps:
+        """(B, 3, H, W) in [0, 1] -> FeatureMaps of the images at the parser's size."""
+        return self.from_trunk(self.parser.features(images * 2 - 1))

@@ -1,0 +1,267 @@
+"""Batches: training batches as a pure function of (seed, step), evaluation batches of the frozen pairs.
+
+Nothing here has state that would need saving: a run resumed at step s asks for batch s and gets the batch
+that it would have got. The whole data set is a memory-mapped array, so a batch is one fancy index and one
+conversion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from replication.data.labels import mirror
+from replication.data.masks import MaskStore
+from replication.data.pairs import EvaluationPairs
+from replication.data.random_streams import stream
+from replication.data.store import FaceStore
+from replication.errors import InputError
+
+OPTIONAL_FIELDS = ("attributes", "boxes", "identity", "landmarks", "parsing")
+
+
+def images_to_tensor(images: np.ndarray) -> torch.Tensor:
+    """uint8 (B,H,W,C) or (B,H,W) in 0..255 -> float32 (B,C,H,W) in [-1,1], C = 1 for the latter."""
+    channels_last = images[..., None] if images.ndim == 3 else images
+    planes = channels_last.transpose(0, 3, 1, 2)
+    # In NumPy, because torch would spread this over threads that the training step is using. Divided and not
+    # multiplied by 1/127.5, which would miss 1.0 at 255.
+    signed = np.empty(planes.shape, dtype=np.float32)
+    signed[...] = planes
+    signed /= np.float32(127.5)
+    signed -= np.float32(1)
+    return torch.from_numpy(signed)
+
+
+def tensor_to_images(images: torch.Tensor) -> np.ndarray:
+    """float (B,C,H,W) in [-1,1] (clamped) -> uint8 (B,H,W,C), rounded to the nearest value."""
+    scaled = images.detach().float().add(1).mul(127.5).round().clamp(0, 255)
+    return scaled.to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
+
+
+def masks_to_tensor(masks: np.ndarray) -> torch.Tensor:
+    """uint8 {0,1} (B,H,W) -> float32 (B,1,H,W), 1 = hole."""
+    return torch.from_numpy(masks[:, None].astype(np.float32))
+
+
+def gather_batch(
+    store: FaceStore,
+    image_rows: np.ndarray,
+    holes: np.ndarray,
+    *,
+    fields: Iterable[str] = (),
+    flips: np.ndarray | None = None,
+) -> dict[str, Any]:
+    """The batch of some faces of a store.
+
+    image_rows: int (B,). holes: uint8 {0,1} (B,H,W). fields: of `OPTIONAL_FIELDS`. flips: bool (B,), which
+    faces are mirrored: their pixels, label map (left and right labels exchanged), landmarks and boxes; holes
+    are not. Returns image float32 (B,3,H,W) in [-1,1], mask float32 (B,1,H,W), ids (list of B texts), and of
+    the fields: parsing int64 (B,H,W), attributes float32 (B,A), identity int64 (B,), landmarks float32
+    (B,5,2) and boxes float32 (B,2,4) in pixels.
+    """
+    flipped = np.flatnonzero(flips) if flips is not None else np.zeros(0, dtype=np.int64)
+    images = np.asarray(store.images[image_rows])
+    images[flipped] = images[flipped, :, ::-1]
+    batch: dict[str, Any] = {"image": images_to_tensor(images), "mask": masks_to_tensor(holes)}
+    wanted = set(fields)
+    if "parsing" in wanted:
+        parsing = np.asarray(store.parsing[image_rows])
+        parsing[flipped] = mirror(parsing[flipped])
+        batch["parsing"] = torch.from_numpy(parsing.astype(np.int64))
+    if "attributes" in wanted:
+        batch["attributes"] = torch.from_numpy(store.attributes[image_rows])
+    if "identity" in wanted:
+        batch["identity"] = torch.from_numpy(store.identities[image_rows])
+    if "landmarks" in wanted:
+        points = store.landmarks[image_rows]
+        # Coordinates are of pixel centres: column x becomes column S-1-x, and left and right change names.
+        points[flipped, :, 0] = store.size - 1 - points[flipped, :, 0]
+        points[flipped] = points[flipped][:, [1, 0, 2, 4, 3]]
+        batch["landmarks"] = torch.from_numpy(points)
+    if "boxes" in wanted:
+        boxes = store.boxes[image_rows]
+        # x1 lies outside the box: the columns x0..x1-1 become S-x1..S-x0-1.
+        boxes[np.ix_(flipped, range(boxes.shape[1]), [0, 2])] = store.size - boxes[flipped][:, :, [2, 0]]
+        batch["boxes"] = torch.from_numpy(boxes)
+    batch["ids"] = store.ids[image_rows].tolist()
+    return batch
+
+
+class TrainingBatches:
+    """Training batches of faces with holes; `batch(step)` depends on nothing but the arguments and the step.
+
+    store, masks: opened stores of one size; holes come from the training masks.
+    batch_size: of all ranks together; rank r of `world_size` gets the r-th part of every batch.
+    image_rows: rows of the store to train on; by default those of the training split.
+    flip: mirror every second face, by chance. fields: optional fields that every batch has to hold.
+    bank: with N, the faces, masks and flips come from a fixed table of N pairs, visited in a new order each
+    time round. Entry j is the j-th sample that training without a bank would see. What frozen networks make
+    of an entry can then be computed once (`assemble`) and added to every batch:
+    extras: name -> array (N, ...) aligned with the bank. Those named in `extra_images` are uint8 pictures
+    (N,H,W,3) or (N,H,W), added as float32 (B,C,H,W) in [-1,1]; other integers are added as int64, floats as
+    float32. Faces and masks are each shuffled without replacement, once round before the next time round.
+    Raises InputError for sizes that differ, fields that the store lacks, or numbers that do not fit.
+    """
+
+    def __init__(
+        self,
+        store: FaceStore,
+        masks: MaskStore,
+        *,
+        batch_size: int,
+        seed: int,
+        image_rows: np.ndarray | None = None,
+        flip: bool = True,
+        fields: Iterable[str] = (),
+        bank: int | None = None,
+        extras: Mapping[str, np.ndarray] | None = None,
+        extra_images: Iterable[str] = (),
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        if store.size != masks.size:
+            raise InputError(
+                f"faces of {store.size} px ({store.path}) cannot have masks of {masks.size} px ({masks.path})"
+            )
+        if batch_size < 1 or batch_size % world_size:
+            raise InputError(
+                f"batch_size={batch_size}: it has to be a positive multiple of the {world_size} processes"
+            )
+        if not 0 <= rank < world_size:
+            raise InputError(f"rank={rank}: ranks go from 0 to {world_size - 1}")
+        if bank is not None and bank < 1:
+            raise InputError(f"bank={bank}: a bank has at least one pair")
+        self.fields = frozenset(fields) - {"image", "mask"}
+        unknown = sorted(self.fields - set(OPTIONAL_FIELDS))
+        if unknown:
+            raise InputError(
+                f"batch field {unknown[0]!r} is unknown; allowed are {', '.join(OPTIONAL_FIELDS)}"
+            )
+        store.require(self.fields)
+        self._rows = store.rows("train") if image_rows is None else np.asarray(image_rows, dtype=np.int64)
+        if not len(self._rows):
+            raise InputError("image_rows is empty: there is nothing to train on")
+        self._extras = dict(extras or {})
+        self._extra_images = frozenset(extra_images)
+        for name, array in self._extras.items():
+            if bank is None or len(array) != bank:
+                raise InputError(
+                    f"extra {name!r} has {len(array)} rows; it has to be aligned with a bank ({bank})"
+                )
+        if self._extra_images - set(self._extras):
+            raise InputError(
+                f"extra_images names {sorted(self._extra_images - set(self._extras))[0]!r}, which is no extra"
+            )
+        self.store, self.masks = store, masks
+        self.batch_size, self.seed, self.flip = batch_size, seed, flip
+        self.bank = bank
+        self._share = batch_size // world_size
+        self._first = rank * self._share
+        self._orders: dict[tuple[str, int], np.ndarray] = {}
+
+    @property
+    def image_count(self) -> int:
+        """How many different faces there are to train on."""
+        return len(self._rows)
+
+    def _order(self, purpose: str, epoch: int, count: int) -> np.ndarray:
+        """The shuffled numbers 0..count-1 of one time round; the last few are kept."""
+        key = (purpose, epoch)
+        order = self._orders.get(key)
+        if order is None:
+            if len(self._orders) >= 16:
+                self._orders.clear()
+            order = self._orders[key] = stream(self.seed, purpose, epoch).permutation(count)
+        return order
+
+    def _shuffled(self, purpose: str, numbers: np.ndarray, count: int) -> np.ndarray:
+        """Item at each place of an endless sequence that goes round `count` items, shuffled each time."""
+        out = np.empty(len(numbers), dtype=np.int64)
+        for epoch in np.unique(numbers // count).tolist():
+            here = numbers // count == epoch
+            out[here] = self._order(purpose, epoch, count)[numbers[here] % count]
+        return out
+
+    def samples(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Image rows (B,), training mask rows (B,) and flips bool (B,) of samples 0, 1, 2, ... of the stream.
+
+        With a bank, sample j is its entry j.
+        """
+        numbers = np.asarray(numbers, dtype=np.int64)
+        image_rows = self._rows[self._shuffled("training images", numbers, len(self._rows))]
+        mask_rows = self._shuffled("training masks", numbers, len(self.masks.train))
+        # Half of each time round is flipped, by the same kind of shuffle; another round flips another half.
+        flips = self._shuffled("training flips", numbers, max(2, len(self._rows))) % 2 == 1
+        return image_rows, mask_rows, flips & self.flip
+
+    def bank_entry(self, j: int) -> tuple[int, int, bool]:
+        """Image row, training mask row and flip of entry j of the bank."""
+        if self.bank is None or not 0 <= j < self.bank:
+            raise InputError(f"bank entry {j}: there are {self.bank or 0}")
+        image_rows, mask_rows, flips = self.samples(np.array([j]))
+        return int(image_rows[0]), int(mask_rows[0]), bool(flips[0])
+
+    def assemble(self, numbers: np.ndarray) -> dict[str, Any]:
+        """The batch of given samples of the stream, or entries of the bank; adds `pairs`, their numbers."""
+        image_rows, mask_rows, flips = self.samples(numbers)
+        holes = np.asarray(self.masks.train[mask_rows])
+        batch = gather_batch(self.store, image_rows, holes, fields=self.fields, flips=flips)
+        for name, array in self._extras.items():
+            rows = np.asarray(array[numbers])
+            if name in self._extra_images:
+                batch[name] = images_to_tensor(rows)
+            else:
+                batch[name] = torch.from_numpy(
+                    rows.astype(np.float32 if rows.dtype.kind == "f" else np.int64)
+                )
+        batch["pairs"] = np.asarray(numbers, dtype=np.int64)
+        return batch
+
+    def numbers(self, step: int) -> np.ndarray:
+        """Numbers of this rank's samples (or bank entries) at a step, from 0."""
+        places = step * self.batch_size + self._first + np.arange(self._share, dtype=np.int64)
+        return places if self.bank is None else self._shuffled("bank order", places, self.bank)
+
+    def batch(self, step: int) -> dict[str, Any]:
+        """This rank's part of the batch of a step, from 0; its fields: see `gather_batch` and `assemble`."""
+        return self.assemble(self.numbers(step))
+
+
+def evaluation_batches(
+    store: FaceStore,
+    masks: MaskStore,
+    pairs: EvaluationPairs,
+    bucket: str,
+    batch_size: int,
+    *,
+    fields: Iterable[str] = (),
+    per_bucket: int | None = None,
+) -> Iterator[dict[str, Any]]:
+    """Yield the frozen pairs of a bucket in order, as `gather_batch` does, never flipped.
+
+    Adds int64 arrays `pairs` (number within the bucket), `image_rows`, `mask_rows` and float64 `ratios`.
+    Raises InputError before the first batch if the pairs belong to other faces or masks, or a field is
+    missing.
+    """
+    pairs.require(store, masks)
+    store.require(fields)
+    if batch_size < 1:
+        raise InputError(f"batch_size={batch_size}: it has to be positive")
+    table = pairs.bucket(bucket, per_bucket)
+    return _evaluation_batches(store, masks, table, batch_size, frozenset(fields))
+
+
+def _evaluation_batches(
+    store: FaceStore, masks: MaskStore, table: Any, batch_size: int, fields: frozenset[str]
+) -> Iterator[dict[str, Any]]:
+    columns = {"image_rows": "image_row", "mask_rows": "mask_row", "ratios": "ratio"}
+    whole = {name: table[column].to_numpy() for name, column in columns.items()}
+    for start in range(0, len(table), batch_size):
+        part = {name: values[start : start + batch_size] for name, values in whole.items()}
+        holes = np.asarray(masks.test[part["mask_rows"]])
+        batch = gather_batch(store, part["image_rows"], holes, fields=fields)
+        yield {**batch, **part, "pairs": np.arange(start, start + len(holes))}

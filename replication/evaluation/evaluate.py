@@ -1,0 +1,305 @@
+"""Evaluation of one experiment on the frozen (image, mask) pairs, the same for every method.
+
+One row per image and bucket is kept, and the features behind the Fréchet distance, so that any later question
+(confidence, paired tests, worst cases) needs no new run.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from replication.atomic import atomic_folder, write_json
+from replication.data.loader import evaluation_batches
+from replication.data.masks import BUCKETS, MaskStore
+from replication.data.pairs import EvaluationPairs
+from replication.data.store import FaceStore
+from replication.errors import InputError
+from replication.evaluation.frechet import FeatureExtractor, frechet_distance, metric_key
+from replication.evaluation.metrics import (
+    PSNR_CAP,
+    composite,
+    l1_hole_percent,
+    l1_percent,
+    psnr,
+    ssim,
+    to_uint8,
+)
+from replication.evaluation.protocol import protocol, reported_metrics
+
+_DECIMALS = 6  # of metrics files in git: far below any effect, above the noise between machines
+
+
+class Inpainter(Protocol):
+    """All that an evaluation knows of a method."""
+
+    def inpaint(self, image: Tensor, mask: Tensor, seed: int = 0) -> Tensor:
+        """float (B,3,H,W) in [-1,1], mask (B,1,H,W), 1 = hole -> completed images; known pixels unchanged."""
+        ...
+
+
+class ProtocolError(RuntimeError):
+    """A method or a feature network broke the rules of the evaluation; its numbers would mean nothing."""
+
+
+def evaluate(
+    inpainter: Inpainter,
+    store: FaceStore,
+    masks: MaskStore,
+    pairs: EvaluationPairs,
+    extractor: FeatureExtractor,
+    *,
+    experiment: str,
+    dataset: str,
+    batch_size: int,
+    device: str | torch.device,
+    out_folder: str | Path,
+    samples: int = 8,
+    made_by: Mapping[str, Any],
+    per_bucket: int | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Complete every pair, measure the composites, write the results folder and return the metrics file.
+
+    Hole pixels are blanked before `inpainter` sees an image, its output is pasted into the hole of the 8-bit
+    original, and all metrics are computed on 8-bit values (`metrics.METRICS` defines them).
+
+    `samples`: how many first composites of each bucket are kept. `per_bucket`: use only so many first pairs.
+    `seed` goes to `inpainter.inpaint` with every batch. `made_by`: what the caller knows of the run (profile,
+    steps, commit ...); data set, image size, counts, features, pairs and protocol are added here.
+
+    Writes `out_folder`, whole or not at all: per_image.parquet, features.npz (each bucket: float32 (n, d);
+    "real": features of the distinct test images, "real_image_row": their rows in the store), samples.npz
+    (each bucket: uint8 (k, S, S, 3)) and card.json.
+
+    Returns {bucket: {"L1_percent", "FID" or "FD", "PSNR", "SSIM"}, ..., "made_by": [{...}]}: means over
+    images, rounded to 6 decimals. They depend on `batch_size` only as far as the networks' arithmetic does.
+
+    Raises InputError if pairs, faces and masks do not belong together or a bucket has fewer than 2 pairs, and
+    ProtocolError, naming experiment and image, if a known pixel was changed or a value is not finite.
+    """
+    device = torch.device(device)
+    frechet_key = metric_key(extractor)
+    counts = {bucket: len(pairs.bucket(bucket, per_bucket)) for bucket in BUCKETS}
+    for bucket, count in counts.items():
+        if count < 2:
+            raise InputError(
+                f"{experiment}: bucket {bucket} of {pairs.path} has {count} pairs; at least 2 are needed"
+            )
+    if samples < 0:
+        raise InputError(f"{experiment}: samples is {samples}; it must be 0 or more")
+
+    tables, features, kept = [], {}, {}
+    for bucket in BUCKETS:
+        batches = evaluation_batches(store, masks, pairs, bucket, batch_size, per_bucket=per_bucket)
+        rows, vectors, pictures = [], [], []
+        for batch in batches:
+            completed, truth, mask = _complete(
+                inpainter, store, batch, experiment=experiment, device=device, seed=seed
+            )
+            rows.append(_rows(completed, truth, mask, batch))
+            vectors.append(_features(extractor, completed, experiment))
+            wanted = max(0, samples - sum(len(part) for part in pictures))
+            pictures.append(completed[:wanted].permute(0, 2, 3, 1).cpu().numpy())
+        table = pd.concat(rows, ignore_index=True)
+        for column, value in (("bucket", bucket), ("dataset", dataset), ("experiment", experiment)):
+            table.insert(0, column, value)
+        tables.append(table)
+        features[bucket] = np.concatenate(vectors)
+        kept[bucket] = np.concatenate(pictures)
+    per_image = pd.concat(tables, ignore_index=True)
+
+    real_rows = np.unique(per_image["image_row"].to_numpy())
+    real = _real_features(extractor, store, real_rows, batch_size, device, experiment)
+    metrics: dict[str, Any] = {}
+    for bucket, table in zip(BUCKETS, tables, strict=True):
+        means = {name: table[name].mean() for name in ("L1_percent", "PSNR", "SSIM")}
+        same_images = real[np.searchsorted(real_rows, table["image_row"].to_numpy())]
+        means[frechet_key] = frechet_distance(features[bucket], same_images)
+        metrics[bucket] = {name: round(float(means[name]), _DECIMALS) for name in reported_metrics(extractor)}
+    block = protocol(extractor, counts)
+    metrics["made_by"] = [
+        {
+            **made_by,
+            "dataset": dataset,
+            "image_size": store.size,
+            "images_per_bucket": counts[next(iter(counts))] if len(set(counts.values())) == 1 else counts,
+            "features": extractor.name,
+            "pairs": pairs.card["sha256"],
+            "protocol": block,
+        }
+    ]
+    card = {
+        "experiment": experiment,
+        "dataset": dataset,
+        "faces_sha256": store.card["sha256"],
+        "masks_sha256": masks.card["sha256"],
+        "pairs_sha256": pairs.card["sha256"],
+        "identical_images": {
+            b: int((t["PSNR"] == PSNR_CAP).sum()) for b, t in zip(BUCKETS, tables, strict=True)
+        },
+        "samples": {bucket: len(pictures) for bucket, pictures in kept.items()},
+        "metrics": metrics,
+    }
+    with atomic_folder(out_folder) as folder:
+        per_image.to_parquet(folder / "per_image.parquet", index=False)
+        np.savez(folder / "features.npz", **features, real=real, real_image_row=real_rows)
+        np.savez(folder / "samples.npz", **kept)
+        write_json(folder / "card.json", card)
+    return metrics
+
+
+@torch.no_grad()
+def _complete(
+    inpainter: Inpainter,
+    store: FaceStore,
+    batch: Mapping[str, Any],
+    *,
+    experiment: str,
+    device: torch.device,
+    seed: int,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Composites and originals, uint8 (B,3,H,W), and masks (B,1,H,W); checks the method's output."""
+    image, mask = batch["image"].to(device), batch["mask"].to(device)
+    # What lies under the hole is taken away here, so no method can have looked at it.
+    blanked = composite(torch.zeros_like(image), image, mask)
+    output = inpainter.inpaint(blanked.clone(), mask.clone(), seed=seed)
+    if output.shape != image.shape:
+        raise ProtocolError(
+            f"{experiment}: inpaint returned {tuple(output.shape)} for images {tuple(image.shape)}"
+        )
+    _refuse(~torch.isfinite(output), "completed image holds NaN or infinity", batch, experiment)
+    _refuse((output != image) & (mask == 0), "known pixels were changed", batch, experiment)
+    # Apple's GPUs have no float64, which the metrics need.
+    target = torch.device("cpu") if device.type == "mps" else device
+    truth = np.ascontiguousarray(np.asarray(store.images[batch["image_rows"]]).transpose(0, 3, 1, 2))
+    truth, mask = torch.from_numpy(truth).to(target), mask.to(target)
+    return composite(to_uint8(output).to(target), truth, mask), truth, mask
+
+
+def _rows(completed: Tensor, truth: Tensor, mask: Tensor, batch: Mapping[str, Any]) -> pd.DataFrame:
+    """One row per image: which pair it is, and its metrics."""
+    values = {
+        "L1_percent": l1_percent(completed, truth),
+        "PSNR": psnr(completed, truth),
+        "SSIM": ssim(completed, truth),
+        "L1_hole_percent": l1_hole_percent(completed, truth, mask),
+    }
+    pair = {
+        "image_row": batch["image_rows"],
+        "image_id": batch["ids"],
+        "mask_row": batch["mask_rows"],
+        "ratio": batch["ratios"],
+    }
+    return pd.DataFrame(pair | {name: value.cpu().numpy() for name, value in values.items()})
+
+
+def _refuse(bad: Tensor, what: str, batch: Mapping[str, Any], experiment: str) -> None:
+    """Raise ProtocolError for the first image of the batch in which `bad` (B,...) is true anywhere."""
+    faulty = bad.flatten(1).any(1)
+    if faulty.any():
+        first = int(faulty.int().argmax())
+        number = int(bad[first].any(0).sum())
+        raise ProtocolError(f"{experiment}: {what} in image {batch['ids'][first]!r} ({number} pixels)")
+
+
+@torch.no_grad()
+def _features(extractor: FeatureExtractor, images: Tensor, experiment: str) -> np.ndarray:
+    features = extractor.features(images).float().cpu()
+    if features.ndim != 2 or len(features) != len(images) or not torch.isfinite(features).all():
+        raise ProtocolError(
+            f"{experiment}: {extractor.name} returned features {tuple(features.shape)} for {len(images)} "
+            "images; they must be finite, one row an image"
+        )
+    return features.numpy()
+
+
+def _real_features(
+    extractor: FeatureExtractor,
+    store: FaceStore,
+    rows: np.ndarray,
+    batch_size: int,
+    device: torch.device,
+    experiment: str,
+) -> np.ndarray:
+    """Features of the test images, each computed once for all buckets: float32 (n, d)."""
+    parts = []
+    for start in range(0, len(rows), batch_size):
+        images = np.asarray(store.images[rows[start : start + batch_size]]).transpose(0, 3, 1, 2)
+        parts.append(
+            _features(extractor, torch.from_numpy(np.ascontiguousarray(images)).to(device), experiment)
+        )
+    return np.concatenate(parts)
+
+
+class Results:
+    """A results folder, opened for reading. Arrays are loaded when asked for.
+
+    per_image: one row per bucket and image (experiment, dataset, bucket, image_row, image_id, mask_row,
+    ratio, L1_percent, PSNR, SSIM, L1_hole_percent). card: `card.json`, the metrics file under "metrics".
+    """
+
+    def __init__(self, folder: Path, per_image: pd.DataFrame, card: dict[str, Any]) -> None:
+        self.folder = folder
+        self.per_image = per_image
+        self.card = card
+
+    @property
+    def buckets(self) -> tuple[str, ...]:
+        return tuple(self.card["samples"])
+
+    def bucket(self, name: str) -> pd.DataFrame:
+        """The rows of one bucket, in the order of the pairs; an unknown name raises InputError."""
+        if name not in self.buckets:
+            raise InputError(f"{self.folder} has no bucket {name!r}; it has {', '.join(self.buckets)}")
+        return self.per_image[self.per_image["bucket"] == name].reset_index(drop=True)
+
+    def _array(self, file: str, key: str) -> np.ndarray:
+        path = self.folder / file
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                return arrays[key]
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            raise InputError(f"{path} has no readable array {key!r} ({error})") from error
+
+    def features(self, bucket: str) -> np.ndarray:
+        """Features of a bucket's composites, float32 (n, d), row by row those of `bucket(name)`."""
+        self.bucket(bucket)
+        return self._array("features.npz", bucket)
+
+    @cached_property
+    def _real(self) -> tuple[np.ndarray, np.ndarray]:
+        return self._array("features.npz", "real"), self._array("features.npz", "real_image_row")
+
+    def real_features(self, bucket: str) -> np.ndarray:
+        """Features of a bucket's original images, float32 (n, d), row by row those of `features(bucket)`."""
+        features, rows = self._real
+        return features[np.searchsorted(rows, self.bucket(bucket)["image_row"].to_numpy())]
+
+    def samples(self, bucket: str) -> np.ndarray:
+        """The kept composites, uint8 (k, S, S, 3), of the first k pairs of a bucket."""
+        self.bucket(bucket)
+        return self._array("samples.npz", bucket)
+
+
+def read_results(folder: str | Path) -> Results:
+    """Open what `evaluate` wrote; a folder that is missing or incomplete raises InputError."""
+    folder = Path(folder)
+    for name in ("card.json", "per_image.parquet", "features.npz", "samples.npz"):
+        if not (folder / name).is_file():
+            raise InputError(f"results {folder} lack {name}; run the stage that evaluates this experiment")
+    try:
+        card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+        per_image = pd.read_parquet(folder / "per_image.parquet")
+    except (ValueError, OSError) as error:
+        raise InputError(f"results {folder} cannot be read ({error})") from error
+    return Results(folder, per_image, card)

@@ -1,0 +1,63 @@
+"""Partial convolution (Liu et al. 2018, "Image inpainting for irregular holes using partial convolutions")."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class PartialConv2d(nn.Module):
+    """Convolution over valid pixels only, renormalised by how many of them each window holds.
+
+    y = W.(x * m) * (N / s) + b where s, the number of valid inputs in the window, is positive, else 0;
+    the mask becomes 1 where s > 0. N is the window's size over all input channels. This is the scaled form,
+    so that an all-valid window gives an ordinary convolution. Zero padding counts as hole.
+
+    Inputs may be several feature maps with one mask each (a decoder joins upsampled features and a skip):
+    s is then the channel-weighted sum of the masks' box sums, which equals a multi-channel mask exactly.
+    """
+
+    def __init__(
+        self,
+        in_channels: int | Sequence[int],
+        out_channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        padding: int = 0,
+        bias: bool = False,
+    ):
+        super().__init__()
+        groups = (in_channels,) if isinstance(in_channels, int) else tuple(in_channels)
+        self.conv = nn.Conv2d(sum(groups), out_channels, kernel_size, stride, padding, bias=False)
+        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+        self.stride, self.padding = stride, padding
+        self.window_size = sum(groups) * kernel_size**2
+        box = torch.tensor(groups, dtype=torch.float32).view(1, -1, 1, 1)
+        box = box.expand(1, len(groups), kernel_size, kernel_size).contiguous()
+        self.register_buffer("box", box, persistent=False)
+
+    def forward(self, features: Sequence[Tensor], masks: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Convolve.
+
+        Args:
+            features: feature maps (B,C_g,H,W), one per channel group.
+            masks: validity masks (B,1,H,W) in {0,1}, 1 = valid, one per group.
+
+        Returns:
+            The output (B,out,H',W'), exactly zero where no input was valid, and its mask (B,1,H',W').
+        """
+        valid = [f * m.to(f.dtype) for f, m in zip(features, masks, strict=True)]
+        out = self.conv(torch.cat(valid, 1) if len(valid) > 1 else valid[0])
+        # The count and its inverse stay in float32 under autocast: counts up to C*k*k are not exact in bfloat16.
+        with torch.no_grad(), torch.autocast(out.device.type, enabled=False):
+            stacked = torch.cat([m.float() for m in masks], 1) if len(masks) > 1 else masks[0].float()
+            count = F.conv2d(stacked, self.box, stride=self.stride, padding=self.padding)
+            new_mask = (count > 0).float()
+            ratio = new_mask * (self.window_size / count.clamp(min=1.0))
+        out = out * ratio.to(out.dtype)
+        if self.bias is not None:
+            out = out + self.bias.view(1, -1, 1, 1).to(out.dtype) * new_mask.to(out.dtype)
+        return out, new_mask

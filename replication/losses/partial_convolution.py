@@ -1,0 +1,77 @@
+"""The objective of the partial-convolution network (Liu et al. 2018, section 3.3), terms size-averaged."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from replication.backbones.perceptual import PerceptualFeatures
+from replication.losses.perceptual import perceptual_loss, style_loss
+from replication.losses.total_variation import total_variation_loss
+
+
+class PConvLoss:
+    """total = 1 valid + 6 hole + 0.05 perceptual + 120 style + 0.1 total variation.
+
+    valid and hole: mean over all pixels of |K (R - gt)| and |M (R - gt)|; perceptual and style: raw output
+    plus composite; total variation: composite. Images are compared in [0, 1].
+
+    Args:
+        features: VGG-16 pool1..3 in the paper. The loss is no nn.Module, so that a trainable may hold it
+            without the features' weights entering its checkpoints.
+        valid, hole, perceptual, style, total_variation: weights; a term with weight 0 is not computed.
+    """
+
+    def __init__(
+        self,
+        features: PerceptualFeatures,
+        *,
+        valid: float = 1.0,
+        hole: float = 6.0,
+        perceptual: float = 0.05,
+        style: float = 120.0,
+        total_variation: float = 0.1,
+    ):
+        self.features = features
+        self.weights = {
+            "valid": valid,
+            "hole": hole,
+            "perceptual": perceptual,
+            "style": style,
+            "total_variation": total_variation,
+        }
+
+    def __call__(self, output: Tensor, truth: Tensor, mask: Tensor) -> dict[str, Tensor]:
+        """Compare a raw output with the truth.
+
+        Args:
+            output: (B, 3, H, W), nominally in [-1, 1] but not clamped.
+            truth: (B, 3, H, W) in [-1, 1].
+            mask: (B, 1, H, W), 1 = hole.
+
+        Returns:
+            "total" with its graph, and every unweighted term, detached; scalars, float32, >= 0.
+        """
+        difference = 0.5 * (output.float() - truth.float()).abs()
+        composite = torch.where(mask > 0.5, output, truth.to(output.dtype))
+        terms: dict[str, Tensor] = {}
+        if self.weights["valid"]:
+            terms["valid"] = (difference * (1 - mask)).mean()
+        if self.weights["hole"]:
+            terms["hole"] = (difference * mask).mean()
+        if self.weights["perceptual"] or self.weights["style"]:
+            with torch.no_grad():
+                real = self.features(truth * 0.5 + 0.5)
+            # One pass for both pictures: the frozen network sees a batch of twice the size.
+            both = self.features(torch.cat([output, composite]) * 0.5 + 0.5)
+            for name, loss, ours, theirs in (
+                ("perceptual", perceptual_loss, both.perceptual, real.perceptual),
+                ("style", style_loss, both.style, real.style),
+            ):
+                if self.weights[name]:
+                    raw, composed = zip(*(maps.chunk(2) for maps in ours), strict=True)
+                    terms[name] = loss(raw, theirs) + loss(composed, theirs)
+        if self.weights["total_variation"]:
+            terms["total_variation"] = total_variation_loss(composite)
+        total = sum(self.weights[name] * term for name, term in terms.items())
+        return {"total": total} | {name: term.detach() for name, term in terms.items()}

@@ -1,0 +1,117 @@
+"""Executing parameterised notebooks as pipeline stages, so that what papermill forgives fails here.
+
+papermill runs on with parameters that the notebook does not define, counts `sys.exit(0)` as success, writes its
+output in place, and stamps times into it. `execute` refuses the first two, keeps a failed notebook in
+`reports/failed`, and writes a normalised .ipynb (its bytes change only when its content does) and an .html.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from replication.atomic import atomic_file, write_text
+from replication.config import _hint
+from replication.errors import InputError
+
+
+def execute(notebook: str | Path, output: str | Path, parameters: dict[str, Any]) -> None:
+    """Run a notebook with papermill and store it at `output` (.ipynb) and beside it as .html.
+
+    Args:
+        notebook: source with exactly one cell tagged `parameters`.
+        output: path of the executed notebook.
+        parameters: values for names that the parameters cell defines.
+
+    Raises:
+        InputError: unknown parameter, no such notebook, no Jupyter kernel; or a cell of the notebook raised
+            an InputError itself (its sentence is passed on).
+        RuntimeError: a cell failed or was not run.
+    """
+    # A kernel of the user's home folder must not shadow the one of this environment.
+    os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")
+    os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")  # a warning of the kernel's debugger, not ours
+    import nbformat
+    import papermill
+    from jupyter_client.kernelspec import NoSuchKernel
+    from papermill.exceptions import PapermillExecutionError
+
+    notebook, output = Path(notebook), Path(output)
+    if not notebook.is_file():
+        raise InputError(f"notebook {notebook} does not exist")
+    check_parameters(notebook, parameters)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path("reports/failed") / output.name
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        papermill.execute_notebook(
+            str(notebook),
+            str(partial),
+            parameters=parameters,
+            kernel_name="python3",
+            progress_bar=False,
+            request_save_on_cell_execute=False,
+            stdout_file=sys.stdout,
+            stderr_file=sys.stderr,
+        )
+    except NoSuchKernel as error:
+        raise InputError(
+            "the Jupyter kernel python3 is not installed in this environment: install ipykernel there"
+        ) from error
+    except PapermillExecutionError as error:
+        if error.ename == "InputError":
+            raise InputError(error.evalue) from error
+        raise RuntimeError(f"{notebook}: {error.ename}: {error.evalue} (whole notebook: {partial})") from error
+    executed = nbformat.read(partial, as_version=4)
+    for number, cell in enumerate(executed.cells, 1):
+        if cell.cell_type == "code" and cell.source.strip() and cell.execution_count is None:
+            raise RuntimeError(f"{notebook}: cell {number} was not run; does a cell call sys.exit? ({partial})")
+    normalise(executed)
+    with atomic_file(output) as temporary:
+        nbformat.write(executed, temporary)
+    write_text(output.with_suffix(".html"), to_html(executed, title=output.stem))
+    partial.unlink()
+
+
+def check_parameters(notebook: Path, parameters: dict[str, Any]) -> None:
+    """Refuse a notebook without exactly one parameters cell, and names which that cell does not define."""
+    import nbformat
+    import papermill
+
+    cells = nbformat.read(notebook, as_version=4).cells
+    tagged = [c for c in cells if "parameters" in c.metadata.get("tags", [])]
+    if len(tagged) != 1:
+        raise InputError(f"{notebook}: must have exactly one cell tagged 'parameters', it has {len(tagged)}")
+    known = papermill.inspect_notebook(str(notebook))
+    for name in parameters:
+        if name not in known:
+            raise InputError(f"{notebook}: unknown parameter {name!r}{_hint(name, known)}")
+
+
+def normalise(notebook) -> None:
+    """Drop what differs between two equal runs: times, the live log (stderr), paths, random cell ids."""
+    root = str(Path.cwd())
+    notebook.metadata = {
+        key: value for key, value in notebook.metadata.items() if key in ("kernelspec", "language_info")
+    }
+    for number, cell in enumerate(notebook.cells):
+        cell.id = f"cell-{number:03d}"
+        cell.metadata = {"tags": list(cell.metadata.get("tags", []))}
+        if cell.cell_type != "code":
+            continue
+        cell.outputs = [o for o in cell.outputs if not (o.output_type == "stream" and o.name == "stderr")]
+        for item in cell.outputs:
+            item.get("metadata", {}).pop("papermill", None)
+            if item.output_type == "stream":
+                item.text = item.text.replace(root + os.sep, "")
+
+
+def to_html(notebook, title: str) -> str:
+    """The notebook as one self-contained HTML page, code folded away behind nothing: prose, code and outputs."""
+    from nbconvert import HTMLExporter
+
+    exporter = HTMLExporter(template_name="lab", embed_images=True)
+    body, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"name": title}})
+    return body

@@ -1,0 +1,88 @@
+"""Preparing stages: faces, masks, and the frozen pairs of both."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from replication.config import DataSet, Parameters
+from replication.data.masks import MaskStore
+from replication.data.pairs import EvaluationPairs, write_pairs
+from replication.data.store import FaceStore, write_store
+from replication.errors import InputError
+from replication.pipeline import paths
+
+
+def _workers() -> int:
+    return os.cpu_count() or 1
+
+
+def prepare_faces(parameters: Parameters, role: str) -> FaceStore:
+    """Draw the faces of a role, or pack its folder of photos, into data/prepared/<role>.
+
+    Raises:
+        InputError: what is wrong with the folder, its table or a photo; the earlier store stays.
+    """
+    data: DataSet = getattr(parameters.data, role)
+    size = parameters.image_size
+    if data.source == "drawn":
+        from replication.data.drawn import drawn_chunks
+
+        chunks = drawn_chunks(
+            data.distribution, size, train=data.train, test=data.test, seed=data.seed, workers=_workers()
+        )
+        source: dict[str, Any] = {"kind": "drawn faces", "distribution": data.distribution, "seed": data.seed}
+        return write_store(paths.store(role), name=data.title, size=size, chunks=chunks, source=source)
+
+    from replication.data.photos import PhotoFolder
+
+    photos = PhotoFolder(
+        data.folder,
+        size=size,
+        table=data.table,
+        parsing_folder=data.parsing_folder,
+        test_fraction=data.test_fraction,
+        limit_train=data.train,
+        limit_test=data.test,
+        skip_corrupt=data.skip_corrupt,
+        allow_upscaling=data.allow_upscaling,
+        workers=_workers(),
+    )
+    store = write_store(paths.store(role), name=data.title, size=size, chunks=photos.chunks(), source=photos.source)
+    for split in ("train", "test"):
+        if role in ("celebahq", "ffhq") and not len(store.rows(split)):
+            raise InputError(f"data.{role}.folder: {data.folder} leaves no {split} images; give it more photos")
+    return store
+
+
+def prepare_masks(parameters: Parameters) -> MaskStore:
+    """Draw irregular masks, or read NVIDIA's, into data/prepared/masks."""
+    masks, size = parameters.masks, parameters.image_size
+    if masks.source == "drawn":
+        from replication.data.irregular_masks import draw_mask_store
+
+        return draw_mask_store(
+            paths.MASKS, size=size, train=masks.train, test_per_bucket=masks.test_per_bucket, seed=masks.seed
+        )
+    from replication.data.nvidia_masks import read_mask_store
+
+    return read_mask_store(
+        paths.MASKS,
+        size=size,
+        test_folder=masks.test_folder,
+        train_folder=masks.train_folder,
+        train=masks.train,
+        test_per_bucket=masks.test_per_bucket,
+        seed=masks.seed,
+    )
+
+
+def prepare_pairs(parameters: Parameters, dataset: str) -> EvaluationPairs:
+    """Freeze which test image is measured with which test mask; the same for every method."""
+    return write_pairs(
+        paths.pairs(dataset),
+        FaceStore.open(paths.store(dataset)),
+        MaskStore.open(paths.MASKS),
+        seed=parameters.evaluation.seed,
+        per_bucket=parameters.evaluation.pairs_per_bucket,
+    )

@@ -1,0 +1,102 @@
+"""Report stages: tables, figures and the site, from result files alone (Figures 2 to 4 open the trained network)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from replication.atomic import atomic_folder
+from replication.config import Parameters
+from replication.pipeline import paths
+from replication.reporting.costs import cost_table, costs_html, load_cards, write_costs
+from replication.reporting.curves import curve_figures, load_runs
+from replication.reporting.figures import showface_figures
+from replication.reporting.provenance import provenance
+from replication.reporting.site import build_site
+from replication.reporting.style import save_figure
+from replication.reporting.table_formats import to_html, write_table
+from replication.reporting.tables import load_metrics, showface_tables
+
+
+def _costs():
+    """Only what was trained: a profile that needs no attribute network leaves a card without a method."""
+    return cost_table({name: card for name, card in load_cards(paths.MODELS).items() if card.get("method")})
+
+
+def write_tables() -> list[Path]:
+    """ShowFace's Tables 1 to 4 and the cost table into reports/tables."""
+    with atomic_folder(paths.TABLES) as folder:
+        written = [path for table in showface_tables(paths.METRICS) for path in write_table(table, folder)]
+        written += write_costs(_costs(), folder)
+        names = [path.name for path in written]
+    return [paths.TABLES / name for name in names]
+
+
+def table_fragments() -> list[str]:
+    """Tables 1 to 4 as HTML fragments."""
+    return [to_html(table) for table in showface_tables(paths.METRICS)]
+
+
+def cost_fragment() -> str:
+    return costs_html(_costs())
+
+
+def subtitle(parameters: Parameters) -> str:
+    """One line that says what was run, for every figure."""
+    names = {*parameters.experiments, *parameters.baselines}
+    return provenance(load_metrics(paths.METRICS, names)).line()
+
+
+def write_figures(parameters: Parameters, *, experiment: str = "full", show: bool = False) -> list[Path]:
+    """ShowFace's figures and all loss curves into reports/figures; with `show` also as outputs of a notebook cell."""
+    from replication.pipeline.inspect import coordination_tensors, mdrnet_tensors, open_pair
+    from replication.reporting.dataflow import figure2, figure3, figure4
+    from replication.reporting.notebook import show as display
+
+    line = subtitle(parameters)
+    drawn: dict[str, tuple[Figure, str, str, str]] = {
+        c.name: (c.figure, c.title, c.caption, c.alt)
+        for c in showface_figures(
+            results=paths.RESULTS, prepared=paths.PREPARED, profile=parameters.profile, subtitle=line
+        )
+    }
+    inpainter, _, image, mask, name = open_pair(parameters, experiment, "40-60%", 0)
+    tensors = mdrnet_tensors(inpainter, image, mask)
+    words = f"Real tensors of the trained network {experiment} on test image {name}."
+    drawn["figure2"] = (
+        figure2(tensors, subtitle=line),
+        "Figure 2. Dataflow of MDRNets",
+        f"{words} Feature maps are shown by their first three principal components.",
+        "Diagram of MDRNets from masked input to completed face with thumbnails of the real intermediate tensors.",
+    )
+    drawn["figure3"] = (
+        figure3(tensors, subtitle=line),
+        "Figure 3. Masked correlation mining",
+        f"{words} One patch of the hole and what it receives.",
+        "Diagram of masked correlation mining with its real query, key and value maps and correlations.",
+    )
+    drawn["figure4"] = (
+        figure4(coordination_tensors(inpainter, image, mask), subtitle=line),
+        "Figure 4. The InCo2 loss",
+        f"{words} Similarity matrices of the real and the inpainted face, and their difference.",
+        "Diagram of the InCo2 computation with the real similarity matrices of one face.",
+    )
+    for method, figure in curve_figures(load_runs(paths.MODELS)).items():
+        drawn[f"curves_{method}"] = (
+            figure,
+            f"Training curves: {method}",
+            "Smoothed lines over faint raw values; every run of the method.",
+            f"Loss curves of all {method} runs over images seen.",
+        )
+    with atomic_folder(paths.FIGURES) as folder:
+        for key, (figure, title, caption, alt) in sorted(drawn.items()):
+            save_figure(figure, folder / f"{key}.png", title=title, caption=caption, alt=alt)
+    if show:
+        display(figure for _, (figure, *_) in sorted(drawn.items()))
+    return [paths.FIGURES / f"{key}.png" for key in sorted(drawn)]
+
+
+def write_site(parameters: Parameters) -> Path:
+    """reports/index.html: everything joined, in one file."""
+    return build_site(reports=paths.REPORTS, tables=showface_tables(paths.METRICS), costs=_costs())

@@ -1,0 +1,372 @@
+"""Training stages: priors first (parser, reconstruction, attribute network, coarse), then every MDRNet."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from replication import distributed
+from replication.atomic import atomic_folder, write_json
+from replication.backbones.attributes import AttributeNetwork, AttributeTraining
+from replication.backbones.bisenet import BiSeNet, ParserTraining
+from replication.backbones.judges import FrozenJudges
+from replication.backbones.reconstruction import ReconstructionNetwork, ReconstructionTraining
+from replication.config import Parameters, Schedule
+from replication.data.loader import TrainingBatches
+from replication.data.masks import MaskStore
+from replication.data.store import FaceStore
+from replication.device import choose_device
+from replication.errors import InputError
+from replication.losses.partial_convolution import PConvLoss
+from replication.layers.patch_gan import PatchGAN
+from replication.methods.mdrnet import MDRNet, MDRNetSize
+from replication.methods.mdrnet_training import LossSettings, MDRNetTraining
+from replication.methods.pconv import PConvTraining, PConvUNet
+from replication.pipeline import paths
+from replication.pipeline.provenance import stamp
+from replication.pipeline.trained import load_encoder, load_perceptual, load_priors
+from replication.training.checkpoint import save_weights
+from replication.training.fit import FitReport, fit
+from replication.training.trainable import Trainable
+
+logger = logging.getLogger(__name__)
+
+
+def _seed_network(seed: int) -> None:
+    """Initial weights follow from the seed alone."""
+    torch.manual_seed(seed)
+
+
+def _train(
+    parameters: Parameters,
+    name: str,
+    trainable: Trainable,
+    batches: TrainingBatches,
+    schedule: Schedule,
+    *,
+    method: str,
+    role: str,
+    seed: int,
+    network: dict[str, Any],
+    inputs: dict[str, str],
+    settings: dict[str, Any] | None = None,
+) -> FitReport:
+    """Fit one trainable and store its weights, card and history under data/models/<name>.
+
+    `network` are the constructor arguments by which the trained network is opened again; `inputs` are digests
+    of everything the training read, so that a run in progress is never resumed against other data.
+    """
+    store = FaceStore.open(paths.store(role))
+    steps = schedule.steps(len(store.rows("train")))
+    run = parameters.run
+    config = {
+        "method": method,
+        "network": network,
+        "schedule": dataclasses.asdict(schedule),
+        "settings": settings or {},
+        "inputs": inputs,
+        "image_size": parameters.image_size,
+    }
+    group = distributed.current()
+    report = fit(
+        trainable,
+        batches,
+        steps=steps,
+        state_root=paths.STATE,
+        name=name,
+        config=config,
+        seed=seed,
+        device=run.device,
+        precision=run.precision,
+        channels_last=run.channels_last,
+        compile=run.compile,
+        strict=run.deterministic,
+        checkpoint_every_s=run.checkpoint_every_s,
+        log_every_s=run.log_every_s,
+        die_with_parent=group.world_size == 1,
+    )
+    if group.is_main:
+        card = stamp(
+            parameters,
+            name=name,
+            method=method,
+            dataset=role,
+            dataset_title=getattr(parameters.data, role).title,
+            training_images=len(store.rows("train")),
+            steps=report.steps,
+            images_seen=report.images_seen,
+            run_seed=seed,
+            seconds=round(report.seconds, 1),
+            images_per_s=round(report.images_per_s, 1),
+            loader_wait=round(report.loader_wait, 4),
+            peak_memory_mb=round(report.peak_memory_mb),
+            device=report.device,
+            world_size=report.world_size,
+            precision=run.precision,
+            trained_parameters=sum(p.numel() for p in trainable.parameters()),
+            config=config,
+        )
+        save_weights(paths.model(name), trainable.inference_weights(), card, report.history)
+        shutil.rmtree(report.state_folder.parent, ignore_errors=True)
+    group.barrier()
+    return report
+
+
+def _batches(parameters: Parameters, role: str, schedule: Schedule, seed: int, **more: Any) -> TrainingBatches:
+    group = distributed.current()
+    if schedule.batch_size % group.world_size:
+        raise InputError(
+            f"batch_size {schedule.batch_size} cannot be shared by {group.world_size} processes: use a multiple"
+        )
+    return TrainingBatches(
+        FaceStore.open(paths.store(role)),
+        MaskStore.open(paths.MASKS),
+        batch_size=schedule.batch_size,
+        seed=seed,
+        rank=group.rank,
+        world_size=group.world_size,
+        **more,
+    )
+
+
+def _digests(*, stores: tuple[str, ...] = (), masks: bool = False, models: tuple[str, ...] = ()) -> dict[str, str]:
+    """SHA-256 of the contents a training reads."""
+    from replication.training.checkpoint import read_card
+
+    digests = {role: FaceStore.open(paths.store(role)).card["sha256"] for role in stores}
+    if masks:
+        digests["masks"] = MaskStore.open(paths.MASKS).card["sha256"]
+    return digests | {name: read_card(paths.model(name))["weights_sha256"] for name in models}
+
+
+def train_parser(parameters: Parameters) -> FitReport | None:
+    """The face parser: trained on data.parsing, or the published weights converted to safetensors."""
+    p = parameters.parser
+    network = {"width": p.width, "upscale": p.upscale}
+    if p.source == "published":
+        return _import_parser(parameters, Path(p.weights), network)
+    if FaceStore.open(paths.store("parsing")).parsing is None:
+        raise InputError("data.parsing: has no parsing maps; set its parsing_folder, or source: drawn")
+    _seed_network(parameters.seed)
+    steps = p.schedule.steps(len(FaceStore.open(paths.store("parsing")).rows("train")))
+    trainable = ParserTraining(
+        BiSeNet(width=p.width),
+        steps=steps,
+        optimizer="adam",
+        lr=p.schedule.lr,
+        warmup=min(100, steps // 10),
+        upscale=p.upscale,
+    )
+    return _train(
+        parameters,
+        "parser",
+        trainable,
+        _batches(parameters, "parsing", p.schedule, parameters.seed, fields=("parsing",)),
+        p.schedule,
+        method="bisenet",
+        role="parsing",
+        seed=parameters.seed,
+        network=network,
+        inputs=_digests(stores=("parsing",)),
+    )
+
+
+PUBLISHED_PARSER_SHA256 = "468e13ca13a9b43cc0881a9f99083a430e9c0a38abd935431d1c28ee94b26567"
+
+
+def _import_parser(parameters: Parameters, file: Path, network: dict[str, Any]) -> None:
+    import hashlib
+
+    if not file.is_file():
+        raise InputError(f"parser.weights: {file} does not exist; put 79999_iter.pth of face-parsing.PyTorch there")
+    with file.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    if digest != PUBLISHED_PARSER_SHA256:
+        raise InputError(f"parser.weights: {file} has SHA-256 {digest}, expected {PUBLISHED_PARSER_SHA256}")
+    state = torch.load(file, map_location="cpu", weights_only=True)
+    BiSeNet(width=network["width"]).load_state_dict(state)
+    card = stamp(parameters, name="parser", method="bisenet", source=file.name, source_sha256=digest)
+    save_weights(paths.model("parser"), state, card | {"config": {"network": network}})
+
+
+def train_reconstruction(parameters: Parameters) -> FitReport:
+    """The autoencoder whose encoder InCo2 looks through; real faces of the CelebA-HQ role, no masks."""
+    p = parameters.reconstruction
+    _seed_network(parameters.seed)
+    return _train(
+        parameters,
+        "reconstruction",
+        ReconstructionTraining(ReconstructionNetwork(p.width), lr=p.schedule.lr, betas=p.schedule.betas),
+        _batches(parameters, "celebahq", p.schedule, parameters.seed),
+        p.schedule,
+        method="reconstruction",
+        role="celebahq",
+        seed=parameters.seed,
+        network={"width": p.width},
+        inputs=_digests(stores=("celebahq",)),
+    )
+
+
+def train_attributes(parameters: Parameters) -> FitReport | None:
+    """The attribute network behind FD; a profile that uses Inception leaves a card that says so."""
+    p = parameters.attributes
+    if parameters.evaluation.extractor == "inception":
+        with atomic_folder(paths.model("attributes")) as folder:
+            note = "not trained: this profile's Frechet distance looks through Inception"
+            write_json(folder / "card.json", stamp(parameters, name="attributes", method=None, note=note))
+        return None
+    store = FaceStore.open(paths.store("attributes"))
+    names = [c for c in store.index.columns if c.startswith("attr_")]
+    if not names:
+        raise InputError("data.attributes: has no attribute columns; name a table with them, or use source: drawn")
+    _seed_network(parameters.seed)
+    network = {"attributes": len(names), "width": p.width}
+    return _train(
+        parameters,
+        "attributes",
+        AttributeTraining(AttributeNetwork(**network), lr=p.schedule.lr),
+        _batches(parameters, "attributes", p.schedule, parameters.seed, fields=("attributes",)),
+        p.schedule,
+        method="attributes",
+        role="attributes",
+        seed=parameters.seed,
+        network=network,
+        inputs=_digests(stores=("attributes",)),
+    )
+
+
+def train_coarse(parameters: Parameters, dataset: str) -> FitReport:
+    """The partial-convolution network on one data set: PConv of Table 1, and the coarse network."""
+    p = parameters.coarse
+    _seed_network(parameters.seed)
+    images = len(FaceStore.open(paths.store(dataset)).rows("train"))
+    finetune = p.schedule.total_images(images) - round(p.finetune_epochs * images)
+    network = {"width": p.width, "levels": p.levels}
+    trainable = PConvTraining(
+        PConvUNet(**network),
+        PConvLoss(load_perceptual(parameters, "vgg16"), **dataclasses.asdict(p.losses)),
+        lr=p.schedule.lr,
+        betas=p.schedule.betas,
+        finetune_from=finetune if p.finetune_epochs else None,
+    )
+    return _train(
+        parameters,
+        f"coarse_{dataset}",
+        trainable,
+        _batches(parameters, dataset, p.schedule, parameters.seed),
+        p.schedule,
+        method="pconv",
+        role=dataset,
+        seed=parameters.seed,
+        network=network,
+        settings=dataclasses.asdict(p.losses) | {"finetune_epochs": p.finetune_epochs},
+        inputs=_digests(stores=(dataset,), masks=True, models=("parser",)),
+    )
+
+
+def make_bank(parameters: Parameters, dataset: str) -> dict[str, Any]:
+    """Coarse faces and their parser labels for a fixed table of training pairs, computed once for all MDRNets.
+
+    The coarse network and the parser are frozen and shared by every experiment; without the bank each of them
+    would repeat the same passes. With mdrnet.bank_pairs 0 the bank is empty and masks are new at every step.
+    """
+    pairs = parameters.mdrnet.bank_pairs
+    size = parameters.image_size
+    folder = paths.BANKS / dataset
+    card = stamp(parameters, dataset=dataset, pairs=pairs)
+    with atomic_folder(folder) as temporary:
+        if pairs:
+            device = choose_device(parameters.run.device)
+            priors = load_priors(parameters, dataset, device)
+            batches = TrainingBatches(
+                FaceStore.open(paths.store(dataset)),
+                MaskStore.open(paths.MASKS),
+                batch_size=parameters.evaluation.batch_size,
+                seed=parameters.seed,
+                bank=pairs,
+            )
+            coarse = np.lib.format.open_memmap(temporary / "coarse.npy", "w+", np.uint8, (pairs, size, size, 3))
+            labels = np.lib.format.open_memmap(temporary / "labels.npy", "w+", np.uint8, (pairs, size, size))
+            for start in range(0, pairs, parameters.evaluation.batch_size):
+                stop = min(start + parameters.evaluation.batch_size, pairs)
+                batch = batches.assemble(np.arange(start, stop))
+                image, mask = (batch[k].to(device, memory_format=torch.channels_last) for k in ("image", "mask"))
+                face, parsed = priors(image, mask)
+                pixels = ((face + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+                coarse[start:stop] = pixels.permute(0, 2, 3, 1).cpu().numpy()
+                labels[start:stop] = parsed.cpu().numpy()
+            coarse.flush()
+            labels.flush()
+        write_json(temporary / "card.json", card)
+    return card
+
+
+def _bank(parameters: Parameters, dataset: str) -> dict[str, Any]:
+    """Arguments of TrainingBatches that read the bank, or none."""
+    pairs = parameters.mdrnet.bank_pairs
+    if not pairs:
+        return {}
+    folder = paths.BANKS / dataset
+    if not (folder / "coarse.npy").is_file():
+        raise InputError(f"{folder} is missing: run `python -m replication bank {dataset}` first")
+    extras = {key: np.load(folder / f"{key}.npy", mmap_mode="r") for key in ("coarse", "labels")}
+    return {"bank": pairs, "extras": extras, "extra_images": ("coarse",)}
+
+
+def train_experiment(parameters: Parameters, name: str) -> FitReport:
+    """One MDRNet of `experiments`, by name."""
+    experiment = parameters.experiment(name)
+    m = parameters.mdrnet_of(name)
+    dataset, seed = experiment.dataset, parameters.seed + experiment.seed
+    network = {
+        "size": dataclasses.asdict(m.size),
+        "dmm": m.dmm,
+        "mcm": m.mcm,
+        "memory": dataclasses.asdict(m.memory),
+        "mining": dataclasses.asdict(m.mining),
+        "norm": m.spade_norm,
+    }
+    _seed_network(seed)
+    discriminator = PatchGAN(width=m.discriminator_width, norm=m.discriminator_norm)
+    generator = MDRNet(**(network | {"size": MDRNetSize(**network["size"])}))
+    device = choose_device(parameters.run.device)
+    priors = load_priors(parameters, dataset, device)
+    judges = FrozenJudges(
+        parser=priors.parser, perceptual=load_perceptual(parameters, "vgg19", priors.parser), encoder=load_encoder()
+    )
+    trainable = MDRNetTraining(
+        generator,
+        discriminator,
+        priors,
+        judges,
+        LossSettings(**dataclasses.asdict(m.losses)),
+        lr=m.schedule.lr,
+        betas=m.schedule.betas,
+        discriminator_lr_ratio=m.discriminator_lr_ratio,
+    )
+    coarse = f"coarse_{parameters.coarse.for_ffhq if dataset == 'ffhq' else dataset}"
+    return _train(
+        parameters,
+        name,
+        trainable,
+        _batches(parameters, dataset, m.schedule, parameters.seed, **_bank(parameters, dataset)),
+        m.schedule,
+        method="mdrnet",
+        role=dataset,
+        seed=seed,
+        network=network,
+        settings={
+            "losses": dataclasses.asdict(m.losses),
+            "discriminator": [m.discriminator_width, m.discriminator_norm, m.discriminator_lr_ratio],
+            "bank_pairs": m.bank_pairs,
+        },
+        inputs=_digests(stores=(dataset,), masks=True, models=("parser", "reconstruction", coarse)),
+    )
+
+

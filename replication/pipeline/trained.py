@@ -1,0 +1,112 @@
+"""Opening what was trained: every network is built from the arguments on its own card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from replication.backbones.attributes import AttributeFeatures, AttributeNetwork
+from replication.backbones.bisenet import BiSeNet, FaceParser
+from replication.backbones.perceptual import ParserFeatures, PerceptualFeatures, VGG16Features, VGG19Features
+from replication.backbones.reconstruction import ReconstructionEncoder, ReconstructionNetwork
+from replication.config import Parameters
+from replication.errors import InputError
+from replication.methods import Inpainter
+from replication.methods.mdrnet import MDRNet, MDRNetInpainter, MDRNetSize, Priors
+from replication.methods.pconv import PConvInpainter, PConvUNet
+from replication.pipeline import paths
+from replication.training.checkpoint import load_weights
+
+
+def _open(name: str) -> tuple[dict[str, torch.Tensor], dict[str, Any], dict[str, Any]]:
+    folder = paths.model(name)
+    if not (folder / "card.json").is_file():
+        raise InputError(f"{folder} does not exist: nothing named {name!r} has been trained yet")
+    tensors, card = load_weights(folder)
+    return tensors, card, dict(card["config"]["network"])
+
+
+def load_parser() -> FaceParser:
+    """The frozen face parser."""
+    tensors, _, network = _open("parser")
+    upscale = network.pop("upscale")
+    parser = BiSeNet(**network)
+    parser.load_state_dict(tensors)
+    return FaceParser(parser, upscale)
+
+
+def load_encoder() -> ReconstructionEncoder:
+    """The frozen encoder behind InCo2."""
+    tensors, _, network = _open("reconstruction")
+    autoencoder = ReconstructionNetwork(**network)
+    autoencoder.load_state_dict(tensors)
+    return ReconstructionEncoder(autoencoder)
+
+
+def load_perceptual(parameters: Parameters, vgg: str, parser: FaceParser | None = None) -> PerceptualFeatures:
+    """VGG features ("vgg16" or "vgg19") with published weights, or the parser's trunk in offline profiles."""
+    if parameters.perceptual.source == "parser":
+        return ParserFeatures(parser if parser is not None else load_parser())
+    if vgg == "vgg19":
+        return VGG19Features(Path(parameters.perceptual.vgg19))
+    return VGG16Features(Path(parameters.perceptual.vgg16))
+
+
+def load_pconv(dataset: str) -> PConvInpainter:
+    """The partial-convolution network trained on a data set."""
+    tensors, _, network = _open(f"coarse_{dataset}")
+    unet = PConvUNet(**network)
+    unet.load_state_dict(tensors)
+    return PConvInpainter(unet.to(memory_format=torch.channels_last))
+
+
+def load_priors(parameters: Parameters, dataset: str, device: torch.device | str = "cpu") -> Priors:
+    """Coarse network and parser as MDRNets on `dataset` use them."""
+    source = parameters.coarse.for_ffhq if dataset == "ffhq" else dataset
+    coarse, parser = load_pconv(source), load_parser()
+    coarse.network.to(device)
+    parser.to(device, memory_format=torch.channels_last)
+    return Priors(coarse, parser, parameters.coarse.paste)
+
+
+def load_extractor(parameters: Parameters):
+    """The network of the Frechet distance."""
+    if parameters.evaluation.extractor == "inception":
+        from replication.evaluation.frechet import InceptionFeatures
+
+        return InceptionFeatures(Path(parameters.evaluation.inception_weights))
+    tensors, _, network = _open("attributes")
+    attributes = AttributeNetwork(**network)
+    attributes.load_state_dict(tensors)
+    return AttributeFeatures(attributes)
+
+
+def load_inpainter(
+    parameters: Parameters, name: str, device: torch.device | str = "cpu"
+) -> tuple[Inpainter, dict[str, Any]]:
+    """Any trained experiment or baseline by its name, and its card.
+
+    Raises:
+        InputError: no such name in the parameters, or not trained yet.
+    """
+    if name in parameters.baselines:
+        dataset = parameters.baselines[name].dataset
+        inpainter = load_pconv(dataset)
+        inpainter.network.to(device)
+        return inpainter, load_weights(paths.model(f"coarse_{dataset}"))[1]
+    dataset = parameters.experiment(name).dataset
+    tensors, card, network = _open(name)
+    network["size"] = MDRNetSize(**network["size"])
+    generator = MDRNet(**network)
+    generator.load_state_dict(tensors)
+    generator.to(device, memory_format=torch.channels_last)
+    return MDRNetInpainter(generator, load_priors(parameters, dataset, device)), card
+
+
+def dataset_of(parameters: Parameters, name: str) -> str:
+    """The data set of an experiment or baseline."""
+    if name in parameters.baselines:
+        return parameters.baselines[name].dataset
+    return parameters.experiment(name).dataset

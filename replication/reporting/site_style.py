@@ -1,0 +1,85 @@
+"""The inline style sheet of the site: any width of screen, paper, light or dark as the reader chose."""
+
+STYLE = """\
+:root { --ink: #1d2433; --muted: #5b6577; --line: #dde2ea; --page: #ffffff; --soft: #f5f7fa; --accent:
+  #0b62b8;
+  --warn: #fff4dc; --warn-line: #d9961a; --good: #0a7a4b; --bad: #b3361f; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e4e8f0; --muted: #9aa5b8; --line: #323a49; --page: #14181f; --soft: #1c222c; --accent:
+    #79b8ff;
+    --warn: #33290f; --warn-line: #d9a63a; --good: #56c596; --bad: #f0886f; }
+}
+* { box-sizing: border-box; }
+html { scroll-behavior: smooth; scroll-padding-top: 1rem; }
+@media (prefers-reduced-motion: reduce) { html { scroll-behavior: auto; } }
+body { margin: 0; color: var(--ink); background: var(--page);
+  font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "DejaVu Sans", sans-serif; }
+a { color: var(--accent); }
+.skip { position: absolute; left: -999px; }
+.skip:focus { left: 1rem; top: 1rem; background: var(--page); padding: .4rem .8rem; z-index: 2; }
+main { max-width: 76rem; margin: 0 auto; padding: 1.5rem clamp(1rem, 3vw, 2.5rem) 5rem; min-width: 0; }
+nav { padding: 1rem clamp(1rem, 3vw, 2.5rem); background: var(--soft); border-bottom: 1px solid var(--line);
+  font-size: .9rem; }
+nav ul { list-style: none; margin: 0; padding: 0; display: flex; flex-wrap: wrap; gap: .2rem 1.1rem; }
+nav ul ul { display: none; }
+nav a { text-decoration: none; }
+nav a:hover { text-decoration: underline; }
+@media (min-width: 75rem) {
+  body { display: grid; grid-template-columns: 16.5rem minmax(0, 1fr); }
+  nav { position: sticky; top: 0; height: 100vh; overflow-y: auto; border: 0; border-right: 1px solid
+    var(--line);
+    padding: 1.6rem 1.2rem; }
+  nav ul { display: block; }
+  nav > ul > li { margin-bottom: .7rem; font-weight: 600; }
+  nav ul ul { display: block; margin: .2rem 0 0 .7rem; font-weight: 400; font-size: .85rem; }
+  nav ul ul li { margin: .15rem 0; line-height: 1.35; }
+  nav ul ul a { color: var(--muted); }
+}
+h1 { font-size: clamp(1.6rem, 4vw, 2.2rem); line-height: 1.2; margin: .2rem 0 .6rem; letter-spacing: -.01em; }
+h2 { font-size: 1.45rem; margin: 3rem 0 1rem; padding-bottom: .3rem; border-bottom: 2px solid var(--line); }
+h3 { font-size: 1.12rem; margin: 2.2rem 0 .6rem; }
+p, dd, figcaption { max-width: 75ch; }
+.notice { background: var(--warn); border-left: 4px solid var(--warn-line); padding: .7rem 1rem;
+  border-radius: 4px;
+  max-width: none; font-weight: 500; }
+.result .notice { font-size: .86rem; padding: .45rem .8rem; font-weight: 400; }
+.provenance { list-style: none; padding: 0; margin: .8rem 0; display: flex; flex-wrap: wrap; gap: .2rem
+  1.4rem;
+  font-size: .86rem; color: var(--muted); }
+.provenance b { color: var(--ink); font-weight: 600; }
+header .provenance { background: var(--soft); border: 1px solid var(--line); border-radius: 6px; padding:
+  .8rem 1rem;
+  font-size: .92rem; }
+.scroll { overflow-x: auto; margin: 1rem 0; }
+table.grid { border-collapse: collapse; font-size: .84rem; font-variant-numeric: tabular-nums;
+  line-height: 1.3; }
+.pair { display: flex; flex-wrap: wrap; gap: 0 2.5rem; align-items: flex-end; }
+.pair > .scroll { max-width: 100%; }
+table.grid caption { text-align: left; color: var(--muted); font-size: .84rem; padding-bottom: .5rem; }
+table.grid th, table.grid td { padding: .34rem .6rem; border-bottom: 1px solid var(--line); white-space:
+  nowrap; }
+table.grid thead th { background: var(--soft); font-weight: 600; vertical-align: bottom; text-align: center; }
+table.grid thead tr:first-child th { border-top: 2px solid var(--muted); }
+table.grid tbody { border-top: 2px solid var(--muted); }
+table.grid tbody:last-of-type { border-bottom: 2px solid var(--muted); }
+table.grid tbody th { text-align: left; font-weight: 500; vertical-align: top; }
+table.grid th[scope="rowgroup"] { font-weight: 600; white-space: normal; max-width: 9rem; }
+table.grid td { text-align: right; }
+table.grid td.text { text-align: left; }
+.paper { color: var(--muted); font-size: .92em; }
+.paper u { text-underline-offset: 2px; }
+.not-run { color: var(--muted); font-style: italic; }
+.agrees { color: var(--good); }
+.differs { color: var(--bad); }
+.unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+figure { margin: 1.6rem 0 2.4rem; }
+.picture { background: #ffffff; border: 1px solid var(--line); border-radius: 6px; padding: .5rem;
+  overflow-x: auto; }
+.picture img { display: block; max-width: 100%; height: auto; margin: 0 auto; }
+figcaption { font-size: .9rem; color: var(--muted); margin-top: .5rem; }
+figcaption b { color: var(--ink); }
+dt { font-weight: 600; margin-top: .8rem; }
+dd { margin: 0 0 0 1rem; color: var(--muted); }
+.files { columns: 18rem; padding-left: 1.1rem; font-size: .9rem; }
+@media print { nav, .skip { display: none; } body { display: block; } .scroll { overflow: visible; } }
+"""

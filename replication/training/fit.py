@@ -1,0 +1,372 @@
+"""The one training loop: resumable to the bit, loud about NaN, the same for every network."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import math
+import os
+import random
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from replication import distributed
+from replication.atomic import write_json
+from replication.data.prefetch import Prefetcher
+from replication.device import choose_device, peak_memory_mb, reset_peak_memory
+from replication.errors import InputError
+from replication.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from replication.training.history import History
+from replication.training.state import Stop, ancestors_to_watch, end_with, locked, state_path, stop_on_signals
+from replication.training.status import Status
+from replication.training.trainable import Trainable
+from replication.training.update import NonFiniteError, Updater
+
+PRECISIONS = ("float32", "bfloat16")
+HISTORY_ROWS = 2000
+"""Lines of a history by default: enough for any curve, and small beside the weights."""
+CHECKPOINT_SHARE = 0.02
+"""Checkpoints by time are spread so that writing them takes at most this share of a run."""
+
+
+class Batches(Protocol):
+    """What the loop needs from `replication.data.loader.TrainingBatches`."""
+
+    batch_size: int
+    """Images per step, of all ranks together."""
+
+    def batch(self, step: int) -> dict[str, Any]:
+        """This rank's part of the CPU batch of a step, a function of `step` alone."""
+
+
+@dataclass(frozen=True)
+class FitReport:
+    """What a finished `fit` did.
+
+    Attributes:
+        steps: steps of the whole run.
+        images_seen: images of all ranks over the whole run.
+        seconds: wall-clock seconds of training, over all resumed parts.
+        images_per_s: of all ranks, in this process's part, its first step (warm-up, compilation) left out;
+            0.0 if this part had fewer than two steps.
+        loader_wait: share of this part's time spent waiting for batches, 0..1.
+        peak_memory_mb: see `replication.device.peak_memory_mb`.
+        resumed_from: step at which this part began, or None for a fresh run.
+        skipped_updates: updates left out because of a non-finite value.
+        device: where it ran.
+        world_size: processes.
+        history: the JSONL history; `history.to_csv` and `checkpoint.save_weights` read it.
+        state_folder: where the checkpoints are; may be deleted when the weights are saved.
+    """
+
+    steps: int
+    images_seen: int
+    seconds: float
+    images_per_s: float
+    loader_wait: float
+    peak_memory_mb: float
+    resumed_from: int | None
+    skipped_updates: int
+    device: str
+    world_size: int
+    history: Path
+    state_folder: Path
+
+
+def fit(
+    trainable: Trainable,
+    batches: Batches,
+    *,
+    steps: int,
+    state_root: str | Path,
+    name: str,
+    config: Mapping[str, Any],
+    seed: int,
+    device: str = "auto",
+    precision: str = "float32",
+    channels_last: bool = True,
+    compile: bool = False,
+    strict: bool = False,
+    checkpoint_every_s: float = 60.0,
+    checkpoint_steps: int | None = None,
+    history_every: int | None = None,
+    log_every_s: float = 10.0,
+    keep_going_on_nan: int = 0,
+    die_with_parent: bool = False,
+) -> FitReport:
+    """Train to `steps`, going on from the last checkpoint of the same configuration if there is one.
+
+    Killed at any point, even by SIGKILL during the writing of a checkpoint, and started again with the same
+    arguments on the same machine (and number of threads), it ends with the same weights, optimiser states and
+    history (its column `seconds` aside) as an undisturbed run, bit for bit; on a GPU this needs `strict`. It
+    holds because a batch is a function of the step, and all random numbers of a step are seeded from (seed,
+    step, rank), so that neither has a state to store.
+
+    Several processes (torchrun) share `state_root` and the batches; rank 0 alone writes.
+
+    Args:
+        trainable: networks and step; afterwards it holds the trained weights, on the device.
+        batches: see `Batches`.
+        steps: of the whole run, counted from its beginning.
+        state_root: folder of all runs in progress, usually `.state`.
+        name: the run's name; its folder is `<state_root>/<name>/<digest>`.
+        config: JSON values that decide the result (data, method, widths, learning rates, code version ...).
+            The arguments of this function that decide it are added here. A changed value is another run.
+        seed: of every random number drawn inside `training_step` (torch, NumPy, Python).
+        device: see `replication.device.choose_device`.
+        precision: "float32", or "bfloat16" for autocast around `training_step`; weights stay float32.
+        channels_last: NHWC memory for 4-d weights and batch tensors.
+        compile: torch.compile the trainable's `compiled_modules()`.
+        strict: deterministic algorithms where torch has them (a warning where not), no TF32, no cuDNN search.
+        checkpoint_every_s: seconds between checkpoints, stretched if writing them would take over 2 %.
+        checkpoint_steps: checkpoint at multiples of this many steps instead.
+        history_every: steps per line of the history, each the mean over its steps; None: some 2,000 lines.
+        log_every_s: seconds between status lines.
+        keep_going_on_nan: updates with a non-finite loss or gradient that are skipped before the run stops.
+        die_with_parent: end within 2 s when the processes that this run belongs to die
+            (`state.ancestors_to_watch`): for stages of a pipeline, not for nohup or torchrun.
+
+    Raises:
+        InputError: impossible argument, state folder in use by another process, checkpoint not writable.
+        NonFiniteError: a loss or gradient was not finite; names step, optimiser and image ids, which are also
+            written to `nan_batch.json` in the state folder.
+        KeyboardInterrupt: SIGINT or SIGTERM came; the step was finished and a checkpoint written.
+    """
+    if precision not in PRECISIONS:
+        raise InputError(f'precision is "{precision}": allowed are {" and ".join(PRECISIONS)}')
+    counts = {"steps": steps, "history_every": history_every, "checkpoint_steps": checkpoint_steps}
+    for key, value in counts.items():
+        if value is not None and value < 1:
+            raise InputError(f"{key} is {value}: it must be at least 1")
+    place = choose_device(device)
+    group = distributed.current()
+    history_every = history_every or max(1, steps // HISTORY_ROWS)
+    config = dict(config) | {
+        "fit": {
+            "seed": seed,
+            "steps": steps,
+            "images_per_step": batches.batch_size,
+            "history_every": history_every,
+            "precision": precision,
+            "channels_last": channels_last,
+            "compile": compile,
+            "strict": strict,
+            "keep_going_on_nan": keep_going_on_nan,
+            "world_size": group.world_size,
+        }
+    }
+    folder = state_path(state_root, name, config)
+
+    with contextlib.ExitStack() as stack:
+        if group.is_main:
+            stack.enter_context(locked(folder, config))
+        stack.enter_context(_arithmetic(strict, place))
+        stop = Stop()
+        stack.enter_context(stop_on_signals(stop))
+        stack.enter_context(end_with(ancestors_to_watch() if die_with_parent else [], stop))
+
+        # Networks, then their past.
+        trainable.to(place, memory_format=torch.channels_last if channels_last else torch.preserve_format)
+        trainable.train()
+        group.sync_batch_norm(trainable, place)
+        group.broadcast_module(trainable)
+        if compile:
+            for module in trainable.compiled_modules():
+                module.compile()
+        optimizers = trainable.optimizers()
+        progress = _resume(folder, trainable, optimizers, config, group)
+        first, seconds_before = progress.step, progress.seconds
+        history = None
+        if group.is_main:
+            history = History(folder / "history.jsonl", keep_until=first)
+            stack.callback(history.close)
+        status = Status(name, steps, log_every_s, place, speak=group.is_main)
+        if first:
+            status.say(f"{name}: going on from the checkpoint of step {first} in {folder}")
+        if history is not None and history.rows < progress.history_rows:
+            status.say(f"{name}: {progress.history_rows - history.rows} lines of {history.path} are lost")
+
+        update = Updater(
+            optimizers,
+            group,
+            place,
+            tolerance=keep_going_on_nan,
+            skipped=progress.skipped,
+            should_stop=lambda: stop.reason is not None,
+        )
+        prefetcher = stack.enter_context(Prefetcher(batches, first, steps, place))
+        reset_peak_memory(place)
+        begun = saved_at = time.perf_counter()
+        status.start(first)
+        saving_s, warmed_at, stopping = 0.0, begun, False
+
+        for step in range(first, steps):
+            batch = next(prefetcher)
+            if channels_last:
+                batch = {key: _channels_last(value) for key, value in batch.items()}
+            batch |= {"step": step, "images_seen": progress.images_seen}
+            _seed(seed, step, group.rank, place)
+            update.begin(step, _plain(batch.get("ids")))
+            try:
+                # No cache of cast weights: it would outlive the optimiser step between a discriminator's and
+                # a generator's half, and a cast made under no_grad would cut later gradients off.
+                with torch.autocast(place.type, torch.bfloat16, precision == "bfloat16", cache_enabled=False):
+                    scalars = trainable.training_step(batch, update)
+            except NonFiniteError as error:
+                if group.is_main:
+                    write_json(folder / "nan_batch.json", error.particulars | {"seed": seed})
+                raise
+            progress.step = step + 1
+            progress.images_seen += batches.batch_size
+            progress.skipped = update.skipped
+            progress.pending.append(_gather(scalars, group, place))
+            if step == first:
+                warmed_at = time.perf_counter()
+
+            now = time.perf_counter()
+            progress.seconds = seconds_before + now - begun
+            last = progress.step == steps
+            stopping = update.stop_agreed if group.world_size > 1 else stop.reason is not None
+            if status.due():
+                latest = progress.pending[-1] = _numbers(progress.pending[-1])
+                status.show(progress.step, progress.images_seen, latest, prefetcher.waited)
+            if progress.step % history_every == 0 or last:
+                row = _mean([_numbers(scalars) for scalars in progress.pending])
+                if history is not None:
+                    history.append(progress.step, progress.images_seen, progress.seconds, row)
+                progress.pending = []
+            if checkpoint_steps is not None:
+                due = progress.step % checkpoint_steps == 0
+            else:
+                due = now - saved_at >= max(checkpoint_every_s, saving_s / CHECKPOINT_SHARE)
+            if history is not None and (due or last or stopping):
+                progress.pending = [_numbers(scalars) for scalars in progress.pending]
+                history.sync()
+                progress.history_rows = history.rows
+                save_checkpoint(folder, trainable, optimizers, progress, config)
+                saved_at = time.perf_counter()
+                saving_s = saved_at - now
+            if stopping:
+                break
+
+        if stopping and progress.step < steps:
+            group.barrier()  # torchrun ends the others when one has ended: not before rank 0 has written
+            reason = stop.reason or "asked by another rank"
+            message = f"{name}: stopped after step {progress.step} of {steps} ({reason})"
+            status.say(f"{message}; the same command goes on from there")
+            raise KeyboardInterrupt(message)
+        end = time.perf_counter()
+        timed = progress.step - first - 1
+        report = FitReport(
+            steps=steps,
+            images_seen=progress.images_seen,
+            seconds=progress.seconds,
+            images_per_s=timed * batches.batch_size / (end - warmed_at) if timed > 0 else 0.0,
+            loader_wait=prefetcher.waited / (end - begun) if timed > 0 else 0.0,
+            peak_memory_mb=peak_memory_mb(place),
+            resumed_from=first or None,
+            skipped_updates=progress.skipped,
+            device=str(place),
+            world_size=group.world_size,
+            history=folder / "history.jsonl",
+            state_folder=folder,
+        )
+        status.say(
+            f"{name}: {steps} steps, {report.images_seen} images in {report.seconds:.1f} s"
+            + (f", {report.images_per_s:.1f} images/s" if timed > 0 else "")
+        )
+        group.barrier()  # whoever reads the history now, on any rank, finds it whole
+        return report
+
+
+def _resume(folder: Path, trainable, optimizers, config, group: distributed.Distributed) -> Progress:
+    """Load the newest intact checkpoint into networks and optimisers, the same one on every rank."""
+    progress = load_checkpoint(folder, trainable, optimizers, config) if group.is_main else None
+    step = group.broadcast_number(progress.step if progress is not None else 0)
+    if step and not group.is_main:
+        progress = load_checkpoint(folder, trainable, optimizers, config, step=step)
+        if progress is None:
+            raise InputError(
+                f"rank {group.rank} does not see the checkpoint of step {step}: {folder} must be shared"
+            )
+    return progress or Progress()
+
+
+@contextlib.contextmanager
+def _arithmetic(strict: bool, device: torch.device) -> Iterator[None]:
+    """Set torch's global switches for the run, and put them back: a notebook goes on after it."""
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+        (cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32, matmul.allow_tf32),
+    )
+    if strict:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS reads it at its first use
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32, matmul.allow_tf32 = False, True, False, False
+    elif device.type == "cuda":
+        cudnn.benchmark = True  # shapes are fixed, so the search pays once
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+        cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32, matmul.allow_tf32 = before[2]
+
+
+def _seed(seed: int, step: int, rank: int, device: torch.device) -> None:
+    """Seed torch, NumPy and Python by a hash of the three numbers, so that no two streams are related."""
+    digest = hashlib.blake2b(f"{seed} {step} {rank}".encode(), digest_size=8).digest()
+    number = int.from_bytes(digest, "little")
+    # Not torch.manual_seed: it notes a stack trace for every kind of device that was never used, 1 ms a step.
+    torch.default_generator.manual_seed(number)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(number)
+    elif device.type == "mps":
+        torch.mps.manual_seed(number)
+    np.random.seed(number % 2**32)
+    random.seed(number)
+
+
+def _channels_last(value: Any) -> Any:
+    if isinstance(value, Tensor) and value.dim() == 4 and value.is_floating_point():
+        return value.contiguous(memory_format=torch.channels_last)
+    return value
+
+
+def _plain(ids: Any) -> Any:
+    """Ids as JSON values."""
+    if isinstance(ids, Tensor | np.ndarray):
+        return ids.tolist()
+    return [str(item) for item in ids] if ids is not None else None
+
+
+def _gather(scalars: Mapping[str, Any], group, device: torch.device) -> tuple[list[str], Tensor]:
+    """Names and one float tensor, averaged over ranks; left on the device, so that nothing waits for it."""
+    if not scalars:
+        return [], torch.zeros(0)
+    values = [torch.as_tensor(value, dtype=torch.float32, device=device) for value in scalars.values()]
+    stacked = torch.stack([value.detach().reshape(()) for value in values])
+    return list(scalars), group.all_reduce_mean([stacked])[0]
+
+
+def _numbers(scalars: tuple[list[str], Tensor] | dict[str, float]) -> dict[str, float]:
+    """Scalars on the host."""
+    if isinstance(scalars, dict):
+        return scalars
+    names, values = scalars
+    return dict(zip(names, values.tolist(), strict=True))
+
+
+def _mean(rows: list[dict[str, float]]) -> dict[str, float]:
+    """Mean of each scalar over the steps that reported it; exact summation, so that no grouping shows."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    columns = {name: [row[name] for row in rows if name in row] for name in names}
+    return {k: math.fsum(v) / len(v) if all(map(math.isfinite, v)) else math.nan for k, v in columns.items()}

@@ -1,0 +1,270 @@
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from replication.atomic import write_json
+from replication.data.masks import BUCKETS, bucket_of, write_mask_store
+from replication.data.pairs import write_pairs
+from replication.data.store import Chunk, write_store
+from replication.errors import InputError
+from replication.evaluation.evaluate import ProtocolError, evaluate, read_results
+from replication.evaluation.frechet import frechet_distance
+
+SIZE = 16
+COUNT = 7
+
+
+def _rectangles(rng: np.random.Generator, count: int) -> np.ndarray:
+    """Distinct rectangular holes, `count` for each bucket."""
+    found: dict[str, dict[bytes, np.ndarray]] = {bucket: {} for bucket in BUCKETS}
+    while min(len(masks) for masks in found.values()) < count:
+        mask = np.zeros((SIZE, SIZE), np.uint8)
+        (y0, y1), (x0, x1) = (np.sort(rng.integers(0, SIZE + 1, 2)) for _ in range(2))
+        mask[y0:y1, x0:x1] = 1
+        bucket = bucket_of(mask.mean())
+        if bucket and len(found[bucket]) < count:
+            found[bucket][mask.tobytes()] = mask
+    return np.stack([mask for masks in found.values() for mask in masks.values()])
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("prepared")
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (COUNT + 2, SIZE, SIZE, 3), dtype=np.uint8)
+    rows = pd.DataFrame(
+        {"id": [f"face{i}" for i in range(COUNT + 2)], "split": ["train"] * 2 + ["test"] * COUNT}
+    )
+    store = write_store(folder / "faces", name="toy", size=SIZE, chunks=[Chunk(images, rows)], source={})
+    masks = _rectangles(rng, 2 * COUNT)
+    masks = write_mask_store(folder / "masks", size=SIZE, train=[masks[::2]], test=[masks[1::2]], source={})
+    return store, masks, write_pairs(folder / "pairs.csv", store, masks, seed=5)
+
+
+class Smear:
+    """Fills each hole with the mean of the known pixels of the same image, per channel, plus a gradient."""
+
+    def __init__(self) -> None:
+        self.seen: list[torch.Tensor] = []
+
+    def raw(self, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        known = 1 - mask
+        mean = (image * known).sum((2, 3), keepdim=True) / known.sum((2, 3), keepdim=True)
+        return mean + torch.linspace(-1.2, 1.2, image.shape[-1])  # leaves [-1, 1] at the sides
+
+    def inpaint(self, image: torch.Tensor, mask: torch.Tensor, seed: int = 0) -> torch.Tensor:
+        self.seen.append((image * mask).abs().sum())
+        return torch.where(mask > 0, self.raw(image, mask), image)
+
+
+class Means:
+    """Channel means and spreads: six features."""
+
+    name = "FD (channel moments)"
+
+    def __init__(self) -> None:
+        self.images = 0
+
+    def features(self, images: torch.Tensor) -> torch.Tensor:
+        self.images += len(images)
+        x = images.double() / 255
+        return torch.cat([x.mean((2, 3)), x.std((2, 3))], 1).float()
+
+
+def _evaluate(data, folder, *, inpainter=None, extractor=None, **changes):
+    arguments = {
+        "experiment": "full",
+        "dataset": "celebahq",
+        "batch_size": 3,
+        "device": "cpu",
+        "out_folder": folder,
+        "samples": 4,
+        "made_by": {"profile": "smoke", "steps": 12, "commit": "abc"},
+    }
+    return evaluate(inpainter or Smear(), *data, extractor or Means(), **(arguments | changes))
+
+
+@pytest.fixture(scope="module")
+def evaluated(data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("results") / "full"
+    metrics = _evaluate(data, folder)
+    return metrics, read_results(folder)
+
+
+def test_metrics_file_has_the_agreed_form(evaluated, tmp_path):
+    metrics, _ = evaluated
+    assert list(metrics) == [*BUCKETS, "made_by"]
+    for bucket in BUCKETS:
+        assert list(metrics[bucket]) == ["L1_percent", "FD", "PSNR", "SSIM"]
+        assert all(isinstance(value, float) and math.isfinite(value) for value in metrics[bucket].values())
+    (made_by,) = metrics["made_by"]
+    assert made_by["profile"] == "smoke"
+    assert (made_by["dataset"], made_by["image_size"], made_by["images_per_bucket"]) == (
+        "celebahq",
+        SIZE,
+        COUNT,
+    )
+    assert made_by["features"] == "FD (channel moments)"
+    assert made_by["protocol"]["composite"] is True
+    assert set(made_by["protocol"]["metrics"]) == {"L1_percent", "FD", "PSNR", "SSIM"}
+    write_json(tmp_path / "full.json", metrics)  # refuses NaN
+    assert json.loads((tmp_path / "full.json").read_text()) == metrics
+
+
+def test_errors_grow_with_the_hole(evaluated):
+    # ShowFace claim C24, a check of the evaluator itself
+    metrics, _ = evaluated
+    small, middle, large = (metrics[bucket] for bucket in BUCKETS)
+    assert small["L1_percent"] < middle["L1_percent"] < large["L1_percent"]
+    assert small["FD"] < middle["FD"] < large["FD"]
+    assert small["PSNR"] > middle["PSNR"] > large["PSNR"]
+    assert small["SSIM"] > middle["SSIM"] > large["SSIM"]
+
+
+def test_results_recompute_from_the_pairs(data, evaluated):
+    store, masks, pairs = data
+    metrics, results = evaluated
+    assert results.buckets == tuple(BUCKETS)
+    for bucket in BUCKETS:
+        rows, table = results.bucket(bucket), pairs.bucket(bucket)
+        for column in ("image_row", "image_id", "mask_row", "ratio"):
+            assert rows[column].tolist() == table[column].tolist()
+        images, holes = store.images[table.image_row], masks.test[table.mask_row]
+        image = torch.from_numpy(images.astype(np.float32) / 127.5 - 1).permute(0, 3, 1, 2)
+        mask = torch.from_numpy(holes[:, None].astype(np.float32))
+        raw = Smear().raw(image * (1 - mask), mask).permute(0, 2, 3, 1).numpy()
+        filled = np.clip(np.round((raw + 1) * 127.5), 0, 255)
+        expected = np.where(holes[..., None] == 1, filled, images).astype(np.uint8)
+        assert (results.samples(bucket) == expected[:4]).all()
+        difference = np.abs(expected.astype(float) - images)
+        assert rows["L1_percent"].to_numpy() == pytest.approx(100 * difference.mean((1, 2, 3)) / 255)
+        # Outside the hole nothing differs, so the two L1 columns are tied by the ratio.
+        assert (rows["L1_hole_percent"] * rows["ratio"]).to_numpy() == pytest.approx(
+            rows["L1_percent"].to_numpy()
+        )
+        assert metrics[bucket]["PSNR"] == pytest.approx(rows["PSNR"].mean(), abs=1e-6)
+        features = Means().features(torch.from_numpy(expected).permute(0, 3, 1, 2)).numpy()
+        assert np.abs(results.features(bucket) - features).max() < 1e-6
+        originals = Means().features(torch.from_numpy(images).permute(0, 3, 1, 2)).numpy()
+        assert np.abs(results.real_features(bucket) - originals).max() < 1e-6
+        assert metrics[bucket]["FD"] == pytest.approx(frechet_distance(features, originals), abs=1e-5)
+
+
+def test_numbers_do_not_depend_on_the_batch_size(data, evaluated, tmp_path):
+    metrics, results = evaluated
+    for batch_size in (1, 7, 50):
+        assert _evaluate(data, tmp_path / "other", batch_size=batch_size) == metrics
+        other = read_results(tmp_path / "other")
+        pd.testing.assert_frame_equal(other.per_image, results.per_image, check_exact=True)
+        assert (other.samples("40-60%") == results.samples("40-60%")).all()
+
+
+def test_files_are_the_same_in_every_run(data, evaluated, tmp_path):
+    _evaluate(data, tmp_path / "again")
+    for file in sorted(path.name for path in (tmp_path / "again").iterdir()):
+        assert (tmp_path / "again" / file).read_bytes() == (evaluated[1].folder / file).read_bytes()
+
+
+def test_method_never_sees_the_hole_and_real_images_are_described_once(data, tmp_path):
+    inpainter, extractor = Smear(), Means()
+    _evaluate(data, tmp_path / "r", inpainter=inpainter, extractor=extractor)
+    assert all(total == 0 for total in inpainter.seen)
+    assert extractor.images == 3 * COUNT + COUNT
+
+
+def test_fewer_pairs_and_samples_than_asked(data, tmp_path):
+    metrics = _evaluate(data, tmp_path / "r", per_bucket=2, samples=5)
+    assert metrics["made_by"][0]["images_per_bucket"] == 2
+    assert read_results(tmp_path / "r").samples("1-20%").shape == (2, SIZE, SIZE, 3)
+    _evaluate(data, tmp_path / "r", samples=0)
+    assert read_results(tmp_path / "r").samples("1-20%").shape == (0, SIZE, SIZE, 3)
+    with pytest.raises(InputError, match="full: bucket 1-20%"):
+        _evaluate(data, tmp_path / "r", per_bucket=1)
+
+
+def test_perfect_method(data, tmp_path):
+    faces = torch.from_numpy(data[0].images.astype(np.float32) / 127.5 - 1).permute(0, 3, 1, 2)
+
+    class Oracle:
+        """Knows the faces by heart and recognises each by its known pixels."""
+
+        def inpaint(self, image, mask, seed=0):
+            return next(face[None] for face in faces if torch.equal(face * (1 - mask[0]), image[0]))
+
+    metrics = _evaluate(data, tmp_path / "r", inpainter=Oracle(), batch_size=1)
+    assert metrics["1-20%"] == {"L1_percent": 0.0, "FD": 0.0, "PSNR": 100.0, "SSIM": 1.0}
+    assert read_results(tmp_path / "r").card["identical_images"] == dict.fromkeys(BUCKETS, COUNT)
+
+
+class Faulty(Smear):
+    def __init__(self, fault):
+        super().__init__()
+        self.fault = fault
+
+    def inpaint(self, image, mask, seed=0):
+        output = super().inpaint(image, mask)
+        return self.fault(output, mask)
+
+
+def _touch_known(output, mask):
+    y, x = (mask[1, 0] == 0).nonzero()[0].tolist()
+    output[1, 2, y, x] += 2**-20  # less than one of 256 levels: rounding would hide it
+    return output
+
+
+def _nan_in_hole(output, mask):
+    output[-1][mask[-1].expand(3, -1, -1) > 0] = math.nan
+    return output
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        (_touch_known, r"full: known pixels were changed in image 'face3' \(1 pixels\)"),
+        (_nan_in_hole, "full: completed image holds NaN or infinity in image 'face4'"),
+        (lambda output, mask: output[:, :1], "full: inpaint returned"),
+    ],
+)
+def test_faulty_methods_are_refused_and_leave_nothing(data, tmp_path, fault, message):
+    with pytest.raises(ProtocolError, match=message):
+        _evaluate(data, tmp_path / "r", inpainter=Faulty(fault))
+    assert not list(tmp_path.iterdir())
+
+
+def test_method_that_writes_into_its_input_is_caught(data, tmp_path):
+    class Overwriting(Smear):
+        def inpaint(self, image, mask, seed=0):
+            image.fill_(0.5)
+            mask.fill_(1)
+            return image
+
+    with pytest.raises(ProtocolError, match="known pixels"):
+        _evaluate(data, tmp_path / "r", inpainter=Overwriting())
+
+
+def test_faulty_features_are_refused(data, tmp_path):
+    class Broken(Means):
+        def features(self, images):
+            return super().features(images) * math.nan
+
+    with pytest.raises(ProtocolError, match="channel moments"):
+        _evaluate(data, tmp_path / "r", extractor=Broken())
+
+    class SelfStyled(Means):
+        name = "FID"
+
+    with pytest.raises(InputError, match="verified"):
+        _evaluate(data, tmp_path / "r", extractor=SelfStyled())
+
+
+def test_reading_names_what_is_missing(evaluated, tmp_path):
+    with pytest.raises(InputError, match=r"card\.json"):
+        read_results(tmp_path)
+    with pytest.raises(InputError, match="60-80%"):
+        evaluated[1].features("60-80%")

@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+from replication.errors import InputError
+from replication.papers import (
+    SHOWFACE_ROWS,
+    TABLE_COLUMNS,
+    load_claims,
+    load_rows,
+    load_table,
+    load_tables,
+    measured_tables,
+)
+from replication.papers.showface.claims import (
+    CHECKS,
+    COMPARISONS,
+    METRICS,
+    RATIOS,
+    RULES,
+    Cell,
+    Comparison,
+    MissingValue,
+    Values,
+    check,
+    is_unimodal,
+    second_best_gain,
+)
+
+TABLES = load_tables("showface")
+CLAIMS = load_claims("showface").set_index("id")
+VALUES = Values(TABLES)
+
+
+def _cells_won(claim: str) -> tuple[int, int]:
+    """(cells of the better method that win all their comparisons, cells)."""
+    won: dict[Cell, bool] = {}
+    for comparison in COMPARISONS[claim]:
+        won[comparison.better] = won.get(comparison.better, True) and comparison.holds(VALUES)
+    return sum(won.values()), len(won)
+
+
+def test_tables_have_every_printed_number():
+    assert {number: len(table) for number, table in TABLES.items()} == {1: 168, 2: 36, 3: 48, 4: 72}
+    for number, table in TABLES.items():
+        assert tuple(table.columns) == TABLE_COLUMNS
+        assert (table.table == number).all()
+        assert not table.duplicated(list(TABLE_COLUMNS[:-1])).any()
+        assert table.value.notna().all()
+        assert set(table.metric) == set(METRICS)
+        assert set(table.mask_ratio) == set(RATIOS)
+        complete = table.groupby(["dataset", "method"]).size()
+        assert (complete == 12).all()
+
+
+def test_printed_targets():
+    # Table 1, Ours, spot-checked by hand against the paper
+    assert VALUES[Cell(1, "CelebA-HQ", "Ours", "20-40%", "FID")] == 6.410
+    assert VALUES[Cell(1, "FFHQ", "Ours", "40-60%", "PSNR")] == 23.575
+    assert VALUES[Cell(2, "CelebA-HQ", "w/o MREM", "1-20%", "FID")] == 2.221
+    assert VALUES[Cell(3, "CelebA-HQ", "w/o L_intra", "40-60%", "PSNR")] == 24.171
+    assert VALUES[Cell(4, "CelebA-HQ", "disentangled m=512", "40-60%", "PSNR")] == 24.901
+
+
+def test_every_claim_has_a_check():
+    assert len(CLAIMS) == 27
+    assert list(CHECKS) == list(CLAIMS.index)
+    assert not set(COMPARISONS) & set(RULES)
+    assert CLAIMS.holds_in_paper.dtype == bool
+
+
+@pytest.mark.parametrize("claim", list(CLAIMS.index))
+def test_claim_recomputes_from_the_tables(claim):
+    assert CHECKS[claim](TABLES) == CLAIMS.holds_in_paper[claim]
+
+
+@pytest.mark.parametrize(
+    ("claim", "won"),
+    [("C09", 12), ("C10", 11), ("C12", 11), ("C13", 12), ("C14", 11), ("C15", 12), ("C18", 8), ("C19", 11)],
+)
+def test_number_of_cells_behind_a_claim(claim, won):
+    assert _cells_won(claim) == (won, 12)
+
+
+def test_sizes_of_the_other_claims():
+    assert len(COMPARISONS["C16"]) == 36
+    assert len(COMPARISONS["C24"]) == 14 * 4 * 2
+    assert len({comparison.better for comparison in COMPARISONS["C23"]}) == 6
+    assert len(COMPARISONS["C27"]) == 2 * 72
+
+
+@pytest.mark.parametrize("claim", [f"C0{i}" for i in range(1, 9)])
+def test_quoted_gain_is_the_exact_one(claim):
+    comparison = COMPARISONS[claim][0]
+    cell = comparison.better
+    gain = second_best_gain(VALUES, cell.dataset, cell.mask_ratio, cell.metric)
+    assert round(gain, 3) == comparison.margin
+    assert f"{comparison.margin:.3f}" in CLAIMS.statement[claim]
+
+
+def test_relative_gains_of_the_note_on_c11():
+    gains = [100 * second_best_gain(VALUES, "FFHQ", ratio, "FID", relative=True) for ratio in RATIOS]
+    assert [round(gain, 1) for gain in gains] == [23.8, 14.2, 2.8]
+    gains = [second_best_gain(VALUES, "CelebA-HQ", ratio, "PSNR") for ratio in RATIOS]
+    assert [round(gain, 3) for gain in gains] == [2.356, 1.846, 1.687]
+
+
+def test_l1_over_memory_size_is_unimodal_and_fid_is_not():
+    assert [is_unimodal(VALUES, ratio, "L1_percent") for ratio in RATIOS] == [True] * 3
+    assert [is_unimodal(VALUES, ratio, "FID") for ratio in RATIOS] == [True, False, False]
+
+
+def test_rules_can_hold():
+    """A rule that is False on the paper must be able to be True: repair the cells it objects to."""
+
+    def repaired(number: int, changes: dict[tuple[str, str, str], float]) -> dict[int, pd.DataFrame]:
+        table = TABLES[number].set_index(["method", "mask_ratio", "metric"]).value.copy()
+        for cell, value in changes.items():
+            table[cell] = value
+        return TABLES | {number: TABLES[number].assign(value=table.to_numpy())}
+
+    assert check("C21", repaired(4, {("disentangled m=512", "40-60%", "PSNR"): 23.901}))
+    smooth = {
+        ("disentangled m=256", "20-40%", "FID"): 7.0,
+        ("disentangled m=256", "40-60%", "FID"): 13.0,
+        ("disentangled m=256", "20-40%", "PSNR"): 28.5,
+        ("disentangled m=512", "40-60%", "PSNR"): 23.9,
+        ("disentangled m=512", "40-60%", "SSIM"): 0.790,
+    }
+    assert check("C22", repaired(4, smooth))
+    two = TABLES[1][(TABLES[1].mask_ratio != "1-20%") | (TABLES[1].method != "CTSDG")]
+    agreeing = TABLES[1][(TABLES[1].mask_ratio == "1-20%") & (TABLES[1].method == "CTSDG")].assign(value=0.9)
+    assert check("C26", TABLES | {1: pd.concat([two, agreeing])})
+    # Gains that grow with the hole in every series satisfy C11.
+    ours = TABLES[1].method == "Ours"
+    better = {"L1_percent": 0.1, "FID": 0.1, "PSNR": 99.0, "SSIM": 1.0}
+    large = ours & (TABLES[1].mask_ratio == "40-60%")
+    grown = TABLES[1].assign(value=TABLES[1].value.mask(large, TABLES[1].metric.map(better)))
+    assert check("C11", TABLES | {1: grown})
+    moved = TABLES[2].assign(value=TABLES[2].value + 0.001)
+    assert not check("C20", TABLES | {2: moved})
+
+
+def test_ties_are_not_wins_and_margins_are_met_at_printed_precision():
+    a, b = Cell(1, "x", "a", "1-20%", "PSNR"), Cell(1, "x", "b", "1-20%", "PSNR")
+
+    def values(better: float, worse: float) -> Values:
+        rows = [(1, "x", m, "1-20%", "PSNR", v) for m, v in (("a", better), ("b", worse))]
+        return Values({1: pd.DataFrame(rows, columns=list(TABLE_COLUMNS))})
+
+    assert not Comparison(a, b).holds(values(2.0, 2.0))
+    assert Comparison(a, b).holds(values(2.0001, 2.0))
+    assert Comparison(a, b, 1.303).holds(values(23.575, 22.272))
+    assert not Comparison(a, b, 1.303).holds(values(23.574, 22.272))
+
+
+def test_missing_cells_are_not_run_unless_already_refuted():
+    metrics = {
+        "full": {r: {"L1_percent": 1.0, "FD": 1.0, "PSNR": 30.0, "SSIM": 0.9} for r in RATIOS}
+        | {"made_by": [{}]},
+        "no_mrem": {r: {"L1_percent": 2.0, "FD": 2.0, "PSNR": 29.0, "SSIM": 0.8} for r in RATIOS},
+    }
+    tables = measured_tables(SHOWFACE_ROWS, metrics)
+    assert len(tables[2]) == 24
+    assert len(tables[1]) == 12
+    assert check("C14", tables)  # FD stands in for FID
+    with pytest.raises(MissingValue, match="w/o MREM \\+ w/o DMM"):
+        check("C12", tables)
+    with pytest.raises(MissingValue):
+        check("C11", tables)
+    metrics["no_mrem"]["1-20%"]["FD"] = 0.5
+    assert not check("C12", measured_tables(SHOWFACE_ROWS, metrics))
+    metrics["no_mrem"]["1-20%"]["FD"] = float("nan")
+    with pytest.raises(MissingValue, match="FID"):
+        check("C14", measured_tables(SHOWFACE_ROWS, metrics))
+
+
+def test_rows_point_at_printed_rows():
+    printed = {(n, d, m) for n, t in TABLES.items() for d, m in zip(t.dataset, t.method, strict=True)}
+    assert set(SHOWFACE_ROWS) <= printed
+    assert load_rows("showface") == SHOWFACE_ROWS
+    # Tables 2 to 4 are measured whole; of Table 1, the rows whose method is implemented.
+    assert {row for row in printed if row[0] > 1} <= set(SHOWFACE_ROWS)
+    assert len(SHOWFACE_ROWS) == 17
+    assert set(SHOWFACE_ROWS.values()) == {
+        *("full", "no_mrem_no_dmm", "no_mrem", "no_semantic", "no_intra", "no_inter", "slots_32", "slots_64"),
+        *("slots_256", "slots_512", "shared_memory", "full_ffhq", "pconv", "pconv_ffhq"),
+    }
+
+
+def test_unknown_paper_and_table_are_refused():
+    with pytest.raises(InputError, match="showface"):
+        load_table("nothing", 1)
+    with pytest.raises(InputError, match="has no table9"):
+        load_table("showface", 9)
+
+
+def test_papers_do_not_import_torch():
+    code = "import sys, replication.papers.showface.claims; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
