@@ -1,6 +1,6 @@
 """How fast faces are drawn: faces per second at 64 and 256 pixels, with one and with two processes.
 
-    OMP_NUM_THREADS=1 python benchmarks/drawn_faces.py [faces at 64 px, default 600]
+OMP_NUM_THREADS=1 python benchmarks/drawn_faces.py [faces at 64 px, default 600]
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from replication.data.drawn_faces import LANDMARKS as DRAWN_LANDMARKS
 from replication.data.store import ATTRIBUTE_PREFIX, BOXES, LANDMARKS, Chunk
 from replication.errors import InputError
 
-# Test faces come from the far half of a seed's people, so that no person is in both splits whatever the counts.
+# Test faces come from the far half of a seed's people, so that no person is in both splits.
 TEST_START = 2_000_000
 
 
@@ -29,8 +29,11 @@ def drawn_chunks(
         workers: processes.
 
     Raises:
-        InputError: unknown distribution or size out of range.
+        InputError: unknown distribution, size out of range, or more training faces than a seed has people
+        for.
     """
+    if train > TEST_START:
+        raise InputError(f"train={train}: a seed has people for {TEST_START} drawn training faces")
     kinds = tuple(DISTRIBUTIONS) if distribution == "both" else (distribution,)
     if not set(kinds) <= set(DISTRIBUTIONS):
         raise InputError(f"distribution {distribution!r}: allowed are {', '.join(DISTRIBUTIONS)} and both")
@@ -38,7 +41,12 @@ def drawn_chunks(
         for place, kind in enumerate(kinds):
             own = count // len(kinds) + (place < count % len(kinds))
             stream = draw_faces(
-                start, own, distribution=kind, size=size, seed=seed * len(DISTRIBUTIONS) + place, workers=workers
+                start,
+                own,
+                distribution=kind,
+                size=size,
+                seed=seed * len(DISTRIBUTIONS) + place,
+                workers=workers,
             )
             for batch in stream:
                 yield Chunk(batch.images, _rows(batch, kind, split), batch.parsing)
@@ -55,7 +63,7 @@ def _rows(batch, kind: str, split: str) -> pd.DataFrame:
     )
     for k, name in enumerate(ATTRIBUTES):
         rows[ATTRIBUTE_PREFIX + name] = (batch.attributes[:, k] > 0.5).astype(np.int64)
-    for k, point in enumerate(LANDMARKS):
+    for point in LANDMARKS:
         place = list(DRAWN_LANDMARKS).index(point)
         rows[f"{point}_x"], rows[f"{point}_y"] = batch.landmarks[:, place, 0], batch.landmarks[:, place, 1]
     for box in BOXES:

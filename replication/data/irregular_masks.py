@@ -8,6 +8,7 @@ drawn masks are not comparable with numbers measured with NVIDIA's.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -32,6 +33,7 @@ from replication.errors import InputError
 SMALLEST_SIZE = 16
 _TEST_INDEX = 2**32  # test masks are numbered from here, so that no number of training masks reaches them
 _BATCH = 256
+_MOST_STAMPS = 2000
 Stamp = Callable[[ImageDraw.ImageDraw], None]
 
 
@@ -143,13 +145,14 @@ def _try_mask(rng: np.random.Generator, size: int, bucket: str, touches_border: 
     """Stamp shapes until a ratio drawn evenly from the bucket is reached; None if that did not work out."""
     low, high = BUCKETS[bucket]
     total = size * size
-    ratio = rng.uniform(low, high)
     margin = 0 if touches_border else border_margin(size)
     side = size - 2 * margin  # shapes are cut at the border that stays free, as NVIDIA's are
+    # At tiny sizes the inside is hardly larger than the largest hole; shapes never fill all of it.
+    ratio = rng.uniform(low, min(high, 0.95 * side * side / total))
     picture = Image.new("L", (side, side))
     canvas = ImageDraw.Draw(picture)
     filled = refused = 0
-    for stamp in _shapes(rng, side, ratio, touches_border):
+    for stamp in itertools.islice(_shapes(rng, side, ratio, touches_border), _MOST_STAMPS):
         before = picture.copy()
         stamp(canvas)
         count = picture.histogram()[255]

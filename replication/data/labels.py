@@ -1,7 +1,7 @@
 """The 19 face-parsing labels, their reduction to the 14 classes of ShowFace, colours, mirror images.
 
-The order is that of the public BiSeNet face parser trained on CelebAMask-HQ. It is not the `g_mask` order
-of MaskGAN and SEAN. "Left" and "right" are those of the label files, whichever side they mean.
+The order is that of the public BiSeNet face parser trained on CelebAMask-HQ. Label maps of that data set are
+often in another one, `G_MASK`. "Left" and "right" are those of the label files, whichever side they mean.
 """
 
 from __future__ import annotations
@@ -31,6 +31,15 @@ MIRRORED = np.array([0, 1, 3, 2, 5, 4, 6, 8, 7, *range(9, 19)], dtype=np.uint8)
 
 MIRRORED_14 = np.array([0, 1, 3, 2, 5, 4, 6, 7, 8, 9, 10, 12, 11, 13], dtype=np.uint8)
 """uint8 (14,): the same for the 14 classes."""
+
+G_MASK: tuple[str, ...] = (
+    "background", "skin", "nose", "eye_g", "l_eye", "r_eye", "l_brow", "r_brow", "l_ear", "r_ear",
+    "mouth", "u_lip", "l_lip", "hair", "hat", "ear_r", "neck_l", "neck", "cloth",
+)  # fmt: skip
+"""The same 19 labels in the order of CelebAMask-HQ's `g_mask` script, MaskGAN and SEAN."""
+
+FROM_G_MASK = np.array([LABELS.index(name) for name in G_MASK], dtype=np.uint8)
+"""uint8 (19,): label in the order of `G_MASK` -> label in the order of `LABELS`."""
 
 COLOURS = np.array(
     [

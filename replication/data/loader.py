@@ -23,14 +23,21 @@ from replication.errors import InputError
 OPTIONAL_FIELDS = ("attributes", "boxes", "identity", "landmarks", "parsing")
 
 
-def images_to_tensor(images: np.ndarray) -> torch.Tensor:
-    """uint8 (B,H,W,C) or (B,H,W) in 0..255 -> float32 (B,C,H,W) in [-1,1], C = 1 for the latter."""
+def images_to_tensor(images: np.ndarray, flips: np.ndarray | None = None) -> torch.Tensor:
+    """uint8 (B,H,W,C) or (B,H,W) in 0..255 -> float32 (B,C,H,W) in [-1,1], C = 1 for the latter.
+
+    flips: bool (B,), which images to mirror left to right.
+    """
     channels_last = images[..., None] if images.ndim == 3 else images
     planes = channels_last.transpose(0, 3, 1, 2)
     # In NumPy, because torch would spread this over threads that the training step is using. Divided and not
     # multiplied by 1/127.5, which would miss 1.0 at 255.
     signed = np.empty(planes.shape, dtype=np.float32)
-    signed[...] = planes
+    if flips is None:
+        signed[...] = planes
+    else:  # mirrored on the way: turning the interleaved bytes first would take longer than all the rest
+        for k, flip in enumerate(flips.tolist()):
+            signed[k] = planes[k, :, :, ::-1] if flip else planes[k]
     signed /= np.float32(127.5)
     signed -= np.float32(1)
     return torch.from_numpy(signed)
@@ -64,9 +71,8 @@ def gather_batch(
     (B,5,2) and boxes float32 (B,2,4) in pixels.
     """
     flipped = np.flatnonzero(flips) if flips is not None else np.zeros(0, dtype=np.int64)
-    images = np.asarray(store.images[image_rows])
-    images[flipped] = images[flipped, :, ::-1]
-    batch: dict[str, Any] = {"image": images_to_tensor(images), "mask": masks_to_tensor(holes)}
+    image = images_to_tensor(np.asarray(store.images[image_rows]), flips)
+    batch: dict[str, Any] = {"image": image, "mask": masks_to_tensor(holes)}
     wanted = set(fields)
     if "parsing" in wanted:
         parsing = np.asarray(store.parsing[image_rows])
@@ -78,13 +84,11 @@ def gather_batch(
         batch["identity"] = torch.from_numpy(store.identities[image_rows])
     if "landmarks" in wanted:
         points = store.landmarks[image_rows]
-        # Coordinates are of pixel centres: column x becomes column S-1-x, and left and right change names.
-        points[flipped, :, 0] = store.size - 1 - points[flipped, :, 0]
-        points[flipped] = points[flipped][:, [1, 0, 2, 4, 3]]
+        points[flipped, :, 0] = store.size - points[flipped, :, 0]
+        points[flipped] = points[flipped][:, [1, 0, 2, 4, 3]]  # left and right change names
         batch["landmarks"] = torch.from_numpy(points)
     if "boxes" in wanted:
         boxes = store.boxes[image_rows]
-        # x1 lies outside the box: the columns x0..x1-1 become S-x1..S-x0-1.
         boxes[np.ix_(flipped, range(boxes.shape[1]), [0, 2])] = store.size - boxes[flipped][:, :, [2, 0]]
         batch["boxes"] = torch.from_numpy(boxes)
     batch["ids"] = store.ids[image_rows].tolist()

@@ -202,7 +202,7 @@ def _usable(
 
 
 def _choose_test(masks: np.ndarray, per_bucket: int, seed: int) -> np.ndarray:
-    """bool (n,): `per_bucket` masks of each bucket for testing, half of them border-free as far as there are any."""
+    """bool (n,): `per_bucket` masks of each bucket for testing, half border-free if there are enough."""
     chosen = np.zeros(len(masks), dtype=bool)
     buckets = np.array([bucket_of(ratio) for ratio in hole_ratios(masks)])
     reaching = reach_border(masks)

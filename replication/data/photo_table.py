@@ -2,7 +2,7 @@
 
 Columns: `file` (also `filename`, `image`, `image_id`), and optionally `identity`, `split` (train, and test or
 val), ten landmark columns, as `left_eye_x ... mouth_right_y` or as `leyex ... rmouthy`, in pixels of the
-upright photo, from pixel centres. Every other column is an attribute, 0/1 or -1/1 in all its rows.
+upright photo, from its corner. Every other column is an attribute, 0/1 or -1/1 in all its rows.
 """
 
 from __future__ import annotations

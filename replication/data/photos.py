@@ -9,23 +9,25 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from PIL import Image, ImageOps
 
-from replication.data.labels import LABELS
+from replication.data.labels import FROM_G_MASK, G_MASK, LABELS
 from replication.data.parallel import ordered_map
 from replication.data.photo_table import PhotoTable, read_photo_table
 from replication.data.store import LANDMARK_COLUMNS, Chunk
 from replication.errors import InputError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+PARSING_ORDERS = {"bisenet": LABELS, "g_mask": G_MASK}
 _CHUNK = 128
+_CHECKED_MAPS = 50
 _UNREADABLE = (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError)
 
 
@@ -35,6 +37,7 @@ class _Task:
 
     photo: Path
     parsing: Path | None
+    order: str
     points: np.ndarray | None
 
 
@@ -56,8 +59,8 @@ def _central_square(width: int, height: int) -> tuple[int, int, int]:
     return (width - side) // 2, (height - side) // 2, side
 
 
-def _read_parsing(path: Path, photo_size: tuple[int, int], size: int) -> np.ndarray:
-    """The label map of a photo, cut and resized like it (nearest neighbour): uint8 (size,size)."""
+def _open_parsing(path: Path) -> Image.Image:
+    """A label map as stored; raises InputError for another kind of picture or a label above 18."""
     try:
         with Image.open(path) as picture:
             picture.load()
@@ -70,6 +73,34 @@ def _read_parsing(path: Path, photo_size: tuple[int, int], size: int) -> np.ndar
     worst = int(np.asarray(picture).max())
     if worst >= len(LABELS):
         raise InputError(f"parsing map {path} has label {worst}; allowed are 0 to {len(LABELS) - 1}")
+    return picture
+
+
+def _check_order(paths: list[Path], order: str) -> None:
+    """Raise InputError if the maps look like the other order of labels: by the area that hair would have.
+
+    What is hair in one order is lower lip or neck in the other; a wrong order would spoil everything
+    silently.
+    """
+    if order not in PARSING_ORDERS:
+        raise InputError(f"parsing_order={order!r}: allowed are {', '.join(PARSING_ORDERS)}")
+    other = next(name for name in PARSING_ORDERS if name != order)
+    chosen = np.unique(np.linspace(0, len(paths) - 1, _CHECKED_MAPS).round().astype(int))
+    areas = np.zeros(len(LABELS))
+    for k in chosen:
+        labels = np.asarray(_open_parsing(paths[k]))
+        areas += np.bincount(labels.ravel(), minlength=len(LABELS)) / labels.size / len(chosen)
+    hair, other_hair = (areas[PARSING_ORDERS[name].index("hair")] for name in (order, other))
+    if other_hair > 0.1 and other_hair > 2 * hair:
+        raise InputError(
+            f"parsing_order={order!r} does not fit the maps in {paths[0].parent}: hair would cover "
+            f"{hair:.0%} of them, in the order {other!r} {other_hair:.0%}"
+        )
+
+
+def _read_parsing(path: Path, photo_size: tuple[int, int], size: int, order: str) -> np.ndarray:
+    """The label map of a photo, cut and resized like it (nearest neighbour): uint8 (size,size)."""
+    picture = _open_parsing(path)
     (width, height), (photo_width, photo_height) = picture.size, photo_size
     if abs(width * photo_height - height * photo_width) > max(width, height, photo_width, photo_height):
         raise InputError(
@@ -78,7 +109,8 @@ def _read_parsing(path: Path, photo_size: tuple[int, int], size: int) -> np.ndar
         )
     left, top, side = _central_square(width, height)
     box = (left, top, left + side, top + side)
-    return np.asarray(picture.resize((size, size), Image.Resampling.NEAREST, box=box), dtype=np.uint8)
+    labels = np.asarray(picture.resize((size, size), Image.Resampling.NEAREST, box=box), dtype=np.uint8)
+    return FROM_G_MASK[labels] if order == "g_mask" else labels
 
 
 def _read_face(task: _Task, size: int, allow_upscaling: bool) -> _Face:
@@ -103,11 +135,10 @@ def _read_face(task: _Task, size: int, allow_upscaling: bool) -> _Face:
     box = (left, top, left + side, top + side)
     # PIL's filters widen with the reduction, so this is antialiased at any scale.
     image = np.asarray(upright.resize((size, size), Image.Resampling.LANCZOS, box=box))
-    parsing = None if task.parsing is None else _read_parsing(task.parsing, upright.size, size)
+    parsing = None if task.parsing is None else _read_parsing(task.parsing, upright.size, size, task.order)
     points = None
     if task.points is not None:
-        # Pixel centres: the centre of column x lies at x + 0.5 of the photo's width.
-        points = (task.points + 0.5 - (left, top)) * (size / side) - 0.5
+        points = (task.points - (left, top)) * (size / side)
     return _Face(image, parsing, points, side < size)
 
 
@@ -141,12 +172,12 @@ def _split_by_hash(keys: list[str], test_fraction: float) -> list[str]:
 class PhotoFolder:
     """The photos of a folder, chosen and split; `chunks()` reads them.
 
-    folder: searched with its subfolders for JPEG, PNG and WebP files. size: side of the stored faces in
-    pixels. table: a CSV (see `photo_table`); then only the photos that it names are used. parsing_folder:
-    label maps `<stem>.png`, of the upright photo, at any resolution.
-    split_lists: {"train": file, "test": file}, text files with a photo a line, of which the stem counts, as
-    the lists of DeepFillv2; they go before the CSV, and photos in neither are not used.
-    test_fraction: share of test photos if nothing names a split; whole people if it has identities, else
+    folder: searched with its subfolders for JPEG, PNG and WebP files. size: side of the stored faces.
+    table: a CSV (see `photo_table`); then only the photos that it names are used.
+    parsing_folder: label maps `<stem>.png`, of the upright photo, at any resolution.
+    parsing_order: which label each number is: "bisenet" as in `labels.LABELS`, or "g_mask" as in
+    CelebAMask-HQ's script; checked by the area of hair, stored as the former.
+    test_fraction: share of test photos if the table has no split; whole people if it has identities, else
     photos by the hash of their file, so that copies stay together.
     limit_train, limit_test: use at most so many photos; a smaller choice is part of a larger one.
     skip_corrupt: leave out photos that cannot be decoded, and list them in the card, instead of stopping.
@@ -161,8 +192,8 @@ class PhotoFolder:
         *,
         size: int,
         table: str | Path | None = None,
-        split_lists: Mapping[str, str | Path] | None = None,
         parsing_folder: str | Path | None = None,
+        parsing_order: str = "bisenet",
         test_fraction: float = 0.1,
         limit_train: int | None = None,
         limit_test: int | None = None,
@@ -179,16 +210,15 @@ class PhotoFolder:
         found = _find_photos(self.folder)
         listed = None if table is None else read_photo_table(table)
         names = found if listed is None else _match(found, listed, self.folder)
-        if split_lists is not None:
-            names, splits = _split_by_lists(names, split_lists, self.folder)
-            rule = "by lists of files"
-        else:
-            splits, rule = self._splits(names, listed, test_fraction)
+        splits, rule = self._splits(names, listed, test_fraction)
         chosen = _choose(names, splits, {"train": limit_train, "test": limit_test})
         self._names = [names[k] for k in chosen]
         self._splits_of = [splits[k] for k in chosen]
         self._listed = None if listed is None else listed.take(self._names)
         self._parsing = None if parsing_folder is None else _find_parsing(Path(parsing_folder), self._names)
+        if self._parsing is not None:
+            _check_order(self._parsing, parsing_order)
+        self._order = parsing_order
         self._size, self._workers = size, workers
         self._skip_corrupt, self._allow_upscaling = skip_corrupt, allow_upscaling
         self.source: dict[str, Any] = {
@@ -198,6 +228,8 @@ class PhotoFolder:
             "split": rule,
             "resize": "central square, Lanczos with antialiasing; label maps nearest neighbour",
         }
+        if self._parsing is not None:
+            self.source["parsing_order_read"] = parsing_order
 
     def _splits(
         self, names: list[str], listed: PhotoTable | None, test_fraction: float
@@ -249,7 +281,7 @@ class PhotoFolder:
             if self._listed is not None and self._listed.points is not None:
                 points = self._listed.points[k]
             parsing = None if self._parsing is None else self._parsing[k]
-            tasks.append(_Task(self.folder / self._names[k], parsing, points))
+            tasks.append(_Task(self.folder / self._names[k], parsing, self._order, points))
         return tasks
 
     def _chunk(self, start: int, kept: list[int], faces: list[_Face]) -> Chunk:
@@ -295,35 +327,6 @@ def _match(found: list[str], listed: PhotoTable, folder: Path) -> list[str]:
         )
     named = set(listed.files)
     return [name for name in found if name in named]
-
-
-def _split_by_lists(
-    names: list[str], lists: Mapping[str, str | Path], folder: Path
-) -> tuple[list[str], list[str]]:
-    """The photos that the two lists name, in sorted order, and the split of each."""
-    if set(lists) != {"train", "test"}:
-        raise InputError(f"split_lists has {', '.join(sorted(lists))}; it needs train and test")
-    split_of: dict[str, str] = {}
-    for split, path in lists.items():
-        if not Path(path).is_file():
-            raise InputError(f"split_lists.{split}: {path} does not exist")
-        for line in filter(None, map(str.strip, Path(path).read_text(encoding="utf-8").splitlines())):
-            stem = PurePosixPath(line.replace("\\", "/")).stem
-            if stem in split_of:
-                raise InputError(f"split_lists.{split}: {path} names {stem!r}, which is listed already")
-            split_of[stem] = split
-    by_stem: dict[str, str] = {}
-    for name in names:
-        stem = PurePosixPath(name).stem
-        if stem in split_of and by_stem.setdefault(stem, name) != name:
-            raise InputError(f"{folder} has two photos called {stem!r}: {by_stem[stem]} and {name}")
-    missing = [stem for stem in split_of if stem not in by_stem]
-    if missing:
-        raise InputError(
-            f"split_lists names {missing[0]!r}, one of {len(missing)} photos that are not in {folder}"
-        )
-    chosen = [name for name in names if PurePosixPath(name).stem in split_of]
-    return chosen, [split_of[PurePosixPath(name).stem] for name in chosen]
 
 
 def _find_parsing(folder: Path, names: list[str]) -> list[Path]:

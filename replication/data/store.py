@@ -37,7 +37,8 @@ class Chunk:
 
     images: uint8 (n,S,S,3) RGB. rows: n lines with `id` (unique), `split` (train or test), optional
     `identity` ("" or -1: unknown), `attr_<name>` (0 or 1), all of `LANDMARK_COLUMNS` and all of `BOX_COLUMNS`
-    or none, in pixels of the stored size. parsing: uint8 (n,S,S), labels 0..18; in all chunks or in none.
+    or none, in pixels of the stored size from the picture's corner. parsing: uint8 (n,S,S), labels 0..18; in
+    all chunks or in none.
     """
 
     images: np.ndarray
@@ -324,12 +325,12 @@ class FaceStore:
 
     @cached_property
     def landmarks(self) -> np.ndarray:
-        """float32 (N,5,2): x, y in pixels of the points `LANDMARKS`."""
+        """float32 (N,5,2): x, y of the points `LANDMARKS`, in pixels from the picture's corner."""
         self.require(["landmarks"])
         return self.index[list(LANDMARK_COLUMNS)].to_numpy(dtype=np.float32).reshape(-1, len(LANDMARKS), 2)
 
     @cached_property
     def boxes(self) -> np.ndarray:
-        """float32 (N,2,4): x0, y0, x1, y1 in pixels of the boxes `BOXES`; x1 and y1 lie outside the box."""
+        """float32 (N,2,4): x0, y0, x1, y1 of the boxes `BOXES`: edges, in pixels from the corner."""
         self.require(["boxes"])
         return self.index[list(BOX_COLUMNS)].to_numpy(dtype=np.float32).reshape(-1, len(BOXES), 4)

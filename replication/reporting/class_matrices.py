@@ -41,9 +41,7 @@ def finite_range(*arrays: np.ndarray) -> tuple[float, float]:
 
 def grey_where_absent(name: str) -> Colormap:
     """A colour map that draws NaN (absent) in grey."""
-    cmap = matplotlib.colormaps[name].copy()
-    cmap.set_bad(_ABSENT)
-    return cmap
+    return matplotlib.colormaps[name].with_extremes(bad=_ABSENT)
 
 
 def present_rows(matrix: np.ndarray, present: np.ndarray) -> np.ndarray:

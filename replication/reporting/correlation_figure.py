@@ -47,7 +47,7 @@ def figure3(tensors: Mapping[str, np.ndarray], *, patch: int | None = None, subt
     x = [0.78, 2.12, 3.45, 5.35, 7.3, 9.35, 11.2]
     y = (3.78, 2.4, 1.02)
     d.lane(1.48, 0.12, 6.72, 4.62, "Correlation mining", BLUE)
-    d.lane(8.36, 0.12, 3.52, 4.62, "Mask multiplication and fusion", PINK)
+    d.lane(8.36, 0.12, 3.52, 4.62, "Masking and fusion", PINK)
     fused_rgb, enhanced_rgb = feature_rgb(t["fused"], t["enhanced"])
     fused = d.picture(x[0], y[1] - 0.05, fused_rgb, "$F_{fuse}$", note=shape_words(t["fused"]))
     maps: list[Part] = []

@@ -6,6 +6,7 @@ A diagram has one axis in inches, origin at the lower left; every part is placed
 from __future__ import annotations
 
 import itertools
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -47,8 +48,9 @@ class Diagram:
         self.axes.set_ylim(0, height)
         self.axes.set_axis_off()
         self.axes.text(0.2, height - 0.14, title, fontsize=12, fontweight="bold", va="top")
-        if subtitle:
-            self.axes.text(0.2, height - 0.40, subtitle, fontsize=7.5, color=style.MUTED, va="top")
+        # Two lines fit above the lanes; what was run can be long.
+        words = "\n".join(textwrap.wrap(subtitle, int(width * 17)))
+        self.axes.text(0.2, height - 0.37, words, fontsize=7, color=style.MUTED, va="top", linespacing=1.15)
 
     def lane(
         self, x: float, y: float, width: float, height: float, title: str, colour: str, note: str = ""

@@ -115,7 +115,7 @@ def picture_grid(
         _wrapped(footnote, width - left - right, 8.2),
     )
     lines = 1 + max(text.count("\n") for text in columns)
-    head = 50 + 20 * words.count("\n") + 24 * bool(words) + 30 * bool(groups) + 22 * lines
+    head = 50 + 20 * words.count("\n") + 24 * bool(words) + 40 * bool(groups) + 22 * lines
     foot = 12 + 20 * (small.count("\n") + 1) * bool(small)
     height = head + len(rows) * (tile + note + gap) + foot
     figure = style.new_figure(width / style.DPI, height / style.DPI)

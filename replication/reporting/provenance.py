@@ -54,8 +54,9 @@ class Provenance:
     stand_in: str = ""
 
     def line(self) -> str:
-        """The items in one line, for captions."""
-        return "; ".join(f"{label.lower()}: {value}" for label, value in self.items)
+        """The items in one line, for captions; without the note, which is a sentence."""
+        note = _FIELDS["note"]
+        return "; ".join(f"{label.lower()}: {value}" for label, value in self.items if label != note)
 
 
 def made_by(metrics: Mapping[str, Any]) -> dict[str, Any]:
@@ -72,11 +73,13 @@ def made_by(metrics: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def provenance(records: Mapping[str, Mapping[str, Any]], *, same_schedule: bool = False) -> Provenance:
-    """Merge the `made_by` records of experiments (name -> record as `made_by` returns it).
+    """Merge the `made_by` records of experiments (name -> record as `made_by` returns it, or the
+    whole metrics file).
 
     same_schedule: also demand equal training steps (an ablation table compares equally trained networks,
     Table 1 compares different systems).
     """
+    records = {name: made_by(r) if "made_by" in r else r for name, r in records.items()}
     if not records:
         return Provenance((), "", (), True)
     items = tuple(

@@ -17,7 +17,8 @@ body { margin: 0; color: var(--ink); background: var(--page);
 a { color: var(--accent); }
 .skip { position: absolute; left: -999px; }
 .skip:focus { left: 1rem; top: 1rem; background: var(--page); padding: .4rem .8rem; z-index: 2; }
-main { max-width: 76rem; margin: 0 auto; padding: 1.5rem clamp(1rem, 3vw, 2.5rem) 5rem; min-width: 0; }
+main { width: 100%; min-width: 0; max-width: 82rem; margin: 0 auto;
+  padding: 1.5rem clamp(1rem, 3vw, 2.5rem) 5rem; }
 nav { padding: 1rem clamp(1rem, 3vw, 2.5rem); background: var(--soft); border-bottom: 1px solid var(--line);
   font-size: .9rem; }
 nav ul { list-style: none; margin: 0; padding: 0; display: flex; flex-wrap: wrap; gap: .2rem 1.1rem; }
@@ -53,8 +54,9 @@ header .provenance { background: var(--soft); border: 1px solid var(--line); bor
 .scroll { overflow-x: auto; margin: 1rem 0; }
 table.grid { border-collapse: collapse; font-size: .84rem; font-variant-numeric: tabular-nums;
   line-height: 1.3; }
-.pair { display: flex; flex-wrap: wrap; gap: 0 2.5rem; align-items: flex-end; }
+.pair { display: flex; flex-wrap: wrap; gap: 0 2rem; align-items: flex-end; }
 .pair > .scroll { max-width: 100%; }
+.pair table.grid { width: min-content; }
 table.grid caption { text-align: left; color: var(--muted); font-size: .84rem; padding-bottom: .5rem; }
 table.grid th, table.grid td { padding: .34rem .6rem; border-bottom: 1px solid var(--line); white-space:
   nowrap; }

@@ -146,8 +146,8 @@ def to_markdown(table: ResultTable) -> str:
     parts.append(_grid_markdown(table_grid(table)))
     changes = change_grid(table)
     if changes is not None:
-        parts += [f"### Change against {markdown_text(table.layout.against or '')}", markdown_text(change_sentence(table)),
-                  _grid_markdown(changes)]  # fmt: skip
+        parts.append(f"### Change against {markdown_text(table.layout.against or '')}")
+        parts += [markdown_text(change_sentence(table)), _grid_markdown(changes)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -216,7 +216,8 @@ def _grid_html(grid: Grid, caption: str) -> str:
                 f'<th scope="col" rowspan="{len(grid.head)}">{html_text(text)}</th>' for text in grid.stub
             )
         cells = "".join(
-            f'<th scope="col{"group" if head.span > 1 else ""}" colspan="{head.span}">{html_text(head.text)}</th>'
+            f'<th scope="{"colgroup" if head.span > 1 else "col"}" colspan="{head.span}">'
+            f"{html_text(head.text)}</th>"
             for head in heads
         )
         rows.append(f"<tr>{stub}{cells}</tr>")
@@ -225,7 +226,8 @@ def _grid_html(grid: Grid, caption: str) -> str:
         if stub[0] is not None:
             rows.append(("</tbody>" if i else "") + "<tbody>")
         heads = "".join(
-            f'<th scope="row{"group" if head.span > 1 else ""}" rowspan="{head.span}">{html_text(head.text)}</th>'
+            f'<th scope="{"rowgroup" if head.span > 1 else "row"}" rowspan="{head.span}">'
+            f"{html_text(head.text)}</th>"
             for head in stub
             if head is not None
         )
@@ -267,8 +269,8 @@ def to_latex(table: ResultTable) -> str:
     parts.append(rf"\label{{tab:showface{number}}}")
     parts.append(_grid_latex(table_grid(table)))
     if changes is not None:
-        parts += [r"\par\medskip", rf"\parbox{{\linewidth}}{{\footnotesize {latex_text(change_sentence(table))}}}",
-                  r"\par\smallskip", _grid_latex(changes)]  # fmt: skip
+        sentence = rf"\parbox{{\linewidth}}{{\footnotesize {latex_text(change_sentence(table))}}}"
+        parts += [r"\par\medskip", sentence, r"\par\smallskip", _grid_latex(changes)]
     parts.append(r"\end{table*}")
     return "\n".join(parts) + "\n"
 

@@ -227,7 +227,7 @@ def _changes(cells: pd.DataFrame, layout: Layout) -> pd.DataFrame | None:
         return None
     key = ["dataset", "mask_ratio", "metric"]
     reference = cells[cells.method == layout.against].set_index(key)[["measured", "measured_as", "paper"]]
-    joined = cells[cells.method != layout.against].join(reference, on=key, rsuffix="_full")
+    joined = cells[cells.method != layout.against].join(reference.add_suffix("_full"), on=key)
     # An FD minus a FID is no difference of anything.
     measured = (joined.measured - joined.measured_full).where(joined.measured_as == joined.measured_as_full)
     changes = joined[[*key, "method", "status"]].assign(

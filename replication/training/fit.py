@@ -130,8 +130,8 @@ def fit(
         history_every: steps per line of the history, each the mean over its steps; None: some 2,000 lines.
         log_every_s: seconds between status lines.
         keep_going_on_nan: updates with a non-finite loss or gradient that are skipped before the run stops.
-        die_with_parent: end within 2 s when the processes that this run belongs to die
-            (`state.ancestors_to_watch`): for stages of a pipeline, not for nohup or torchrun.
+        die_with_parent: end within 2 s when a dvc or papermill that this run belongs to dies
+            (`state.ancestors_to_watch`).
 
     Raises:
         InputError: impossible argument, state folder in use by another process, checkpoint not writable.

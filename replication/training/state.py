@@ -19,6 +19,7 @@ from replication.training.checkpoint import config_digest
 logger = logging.getLogger(__name__)
 
 WATCH_VARIABLE = "REPLICATION_WATCH_PIDS"
+RUNNERS = ("dvc", "papermill")
 WATCH_EVERY_S = 0.5
 GRACE_S = 1.3
 """What an orphan gets to finish its step and write a checkpoint: 2 s in all, with the 0.5 s to notice."""
@@ -107,8 +108,8 @@ def ancestors_to_watch() -> list[int]:
 
     `kill -9` of `dvc repro` leaves its children running, and a second `dvc repro` would start beside them. In
     a notebook the chain is kernel <- papermill <- sh <- dvc, where papermill outlives dvc as well; so: all
-    ancestors up to the outermost whose command is dvc, or, without dvc, the parent alone. A login shell above
-    dvc is not watched: `nohup dvc repro &` survives the end of its terminal.
+    ancestors up to the outermost whose command is dvc or papermill, and none if there is no such. The shell
+    above them is not watched: what `nohup` started survives the end of its terminal.
 
     The variable REPLICATION_WATCH_PIDS (pids, separated by commas) replaces this rule; empty watches none.
     """
@@ -121,17 +122,13 @@ def ancestors_to_watch() -> list[int]:
     import psutil
 
     parents = [parent for parent in psutil.Process().parents() if parent.pid > 1]
-    count = min(1, len(parents))
+    count = 0
     for i, parent in enumerate(parents):
         with contextlib.suppress(psutil.Error):
-            if any(_is_dvc(word) for word in parent.cmdline()[:3]):
+            # The first words: "python /bin/dvc repro", "python -m dvc repro".
+            if any(Path(word).name.removesuffix(".exe") in RUNNERS for word in parent.cmdline()[:3]):
                 count = i + 1
     return [parent.pid for parent in parents[:count]]
-
-
-def _is_dvc(word: str) -> bool:
-    name = Path(word).name.removesuffix(".exe")
-    return name == "dvc"
 
 
 @contextlib.contextmanager

@@ -86,7 +86,13 @@ def test_labels_are_the_celebamask_set_and_every_face_has_its_parts(faces) -> No
 
 @pytest.mark.parametrize(
     ("attribute", "label"),
-    [("eyeglasses", "eye_g"), ("hat", "hat"), ("earrings", "ear_r"), ("necklace", "neck_l"), ("mouth_open", "mouth")],
+    [
+        ("eyeglasses", "eye_g"),
+        ("hat", "hat"),
+        ("earrings", "ear_r"),
+        ("necklace", "neck_l"),
+        ("mouth_open", "mouth"),
+    ],
 )
 def test_labels_agree_with_attributes(faces, attribute: str, label: str) -> None:
     assert (flag(faces, attribute) == (area(faces, label) > 0)).all()
@@ -139,7 +145,9 @@ def test_pictures_of_one_person_share_hair_and_skin(faces) -> None:
         seen = area(faces, name) > 60
         pairs = seen[:, None] & seen
         distance = np.linalg.norm(colour[:, None] - colour, axis=-1)
-        assert distance[same & pairs].mean() < 0.6 * distance[(people[:, None] != people) & pairs].mean(), name
+        assert distance[same & pairs].mean() < 0.6 * distance[(people[:, None] != people) & pairs].mean(), (
+            name
+        )
     for name in ("male", "young", "bald", "moustache", "beard"):
         values = flag(faces, name)
         assert (values[:, None] == values)[same].all(), name

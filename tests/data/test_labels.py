@@ -8,6 +8,8 @@ from replication.data.labels import (
     CLASSES_14,
     COLOURS,
     COLOURS_14,
+    FROM_G_MASK,
+    G_MASK,
     LABELS,
     MIRRORED,
     MIRRORED_14,
@@ -42,6 +44,12 @@ def test_mirroring_commutes_with_the_reduction_to_14():
     assert np.array_equal(TO_14[MIRRORED], MIRRORED_14[TO_14])
 
 
+def test_g_mask_order_is_the_same_labels_by_name():
+    assert sorted(G_MASK) == sorted(LABELS)
+    assert G_MASK.index("hair") == 13 and G_MASK.index("neck") == 17 and G_MASK.index("nose") == 2
+    assert [LABELS[FROM_G_MASK[k]] for k in range(19)] == list(G_MASK)
+
+
 def test_numpy_and_torch_agree():
     maps = np.arange(19, dtype=np.uint8).reshape(1, 1, 19)
     tensor = torch.from_numpy(maps)
@@ -62,7 +70,7 @@ def test_colours_are_distinct():
 
 
 def test_a_label_outside_the_set_is_refused():
-    with pytest.raises(InputError, match="label 19 .* 0 to 18"):
+    with pytest.raises(InputError, match=r"label 19 .* 0 to 18"):
         to_14(np.array([3, 19], dtype=np.uint8))
     with pytest.raises(InputError, match="14 classes"):
         colourise(np.zeros((2, 2), np.uint8), classes=5)

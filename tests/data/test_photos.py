@@ -82,12 +82,13 @@ def test_exif_orientation_turns_the_photo_upright(tmp_path):
 
 def test_csv_of_photos_with_short_landmark_names(folder):
     head = "file,identity,split,leyex,leyey,reyex,reyey,nosex,nosey,lmouthx,lmouthy,rmouthx,rmouthy\n"
-    lines = "000.png,17,train,7.5,11.5,23.5,11.5,15.5,17,10,24,21,24\n003.png,9,val,8,12,24,12,16,17,10,24,21,24\n"
+    lines = (
+        "000.png,17,train,7,11,23.5,11.5,15.5,17,10,24,21,24\n003.png,9,val,8,12,24,12,16,17,10,24,21,24\n"
+    )
     _, rows, *_ = read(folder, table=table(folder, head + lines))
     assert rows["id"].tolist() == ["000.png", "003.png"]
     assert rows["split"].tolist() == ["train", "test"] and rows["identity"].tolist() == ["17", "9"]
-    # pixel centres: 7.5 in 32 px is the edge between columns 7 and 8, which is 3.5 in 16 px
-    assert rows["left_eye_x"][0] == 3.5 and rows["left_eye_y"][0] == 5.5 and rows["right_eye_x"][0] == 11.5
+    assert rows["left_eye_x"][0] == 3.5 and rows["left_eye_y"][0] == 5.5 and rows["right_eye_x"][0] == 11.75
 
 
 def test_landmarks_follow_the_crop(tmp_path):
@@ -96,8 +97,8 @@ def test_landmarks_follow_the_crop(tmp_path):
     Image.fromarray(gradient(48, 32)).save(path / "w.png")
     columns = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")
     head = "file," + ",".join(f"{c}_{a}" for c in columns for a in "xy")
-    _, rows, *_ = read(path, table=table(path, head + "\nw.png,23.5,15.5,1,1,1,1,1,1,1,1\n"))
-    assert (rows["left_eye_x"][0], rows["left_eye_y"][0]) == (7.5, 7.5)  # the centre stays the centre
+    _, rows, *_ = read(path, table=table(path, head + "\nw.png,24,16,1,1,1,1,1,1,1,1\n"))
+    assert (rows["left_eye_x"][0], rows["left_eye_y"][0]) == (8, 8)  # the centre stays the centre
 
 
 def test_attributes_of_both_kinds_and_all_other_columns(folder):
@@ -123,10 +124,32 @@ def test_parsing_maps_palette_or_grey_at_their_own_resolution(folder, tmp_path):
     assert all(np.array_equal(p, expected) for p in parsing)
 
 
+def test_the_order_of_labels_is_translated_and_a_wrong_one_noticed(folder, tmp_path):
+    for order, hair, skin in (("g_mask", 13, 1), ("bisenet", 17, 1)):
+        maps = tmp_path / order
+        maps.mkdir()
+        labels = np.full((32, 32), skin, np.uint8)
+        labels[:10] = hair
+        for k in range(12):
+            Image.fromarray(labels).save(maps / f"{k:03d}.png")
+        *_, chunks, source = read(folder, parsing_folder=maps, parsing_order=order)
+        assert set(np.unique(chunks[0].parsing)) == {1, 17} and chunks[0].parsing[0, 0, 0] == 17
+        assert source["parsing_order_read"] == order
+        other = {"g_mask": "bisenet", "bisenet": "g_mask"}[order]
+        with pytest.raises(
+            InputError, match=rf"'{other}' does not fit .* hair would cover 0% .* '{order}' 31%"
+        ):
+            PhotoFolder(folder, size=16, parsing_folder=maps, parsing_order=other)
+    with pytest.raises(InputError, match="parsing_order='hq': allowed are bisenet, g_mask"):
+        PhotoFolder(folder, size=16, parsing_folder=maps, parsing_order="hq")
+
+
 def test_split_by_identity_keeps_people_together_and_ignores_order(folder):
     lines = [f"{k:03d}.png,p{k // 3}" for k in range(12)]
     _, one, *_ = read(folder, table=table(folder, "\n".join(["file,identity", *lines])), test_fraction=0.4)
-    _, two, *_ = read(folder, table=table(folder, "\n".join(["file,identity", *lines[::-1]])), test_fraction=0.4)
+    _, two, *_ = read(
+        folder, table=table(folder, "\n".join(["file,identity", *lines[::-1]])), test_fraction=0.4
+    )
     assert one.equals(two)
     assert one.groupby("identity")["split"].nunique().max() == 1
     assert set(one["split"]) == {"train", "test"}
@@ -139,7 +162,7 @@ def test_split_by_content_keeps_copies_together_and_ignores_names(folder):
     _, after, *_ = read(folder, test_fraction=0.4)
     split = after.set_index("id")["split"]
     assert all(split[f"{k:03d}.png"] == split[f"copy{k:03d}.png"] for k in range(12))
-    assert before["split"].tolist() == split[: 12].tolist()
+    assert before["split"].tolist() == split[:12].tolist()
     assert before["split"].nunique() == 2
 
 
@@ -149,25 +172,13 @@ def test_every_split_gets_a_photo_even_at_a_tiny_fraction(folder):
 
 
 def test_limits_are_nested(folder):
-    text = table(folder, "file,split\n" + "\n".join(f"{k:03d}.png,{'test' if k > 8 else 'train'}" for k in range(12)))
+    text = table(
+        folder, "file,split\n" + "\n".join(f"{k:03d}.png,{'test' if k > 8 else 'train'}" for k in range(12))
+    )
     _, few, *_ = read(folder, table=text, limit_train=3, limit_test=1)
     _, more, *_ = read(folder, table=text, limit_train=6, limit_test=2)
     assert few["split"].value_counts().to_dict() == {"train": 3, "test": 1}
     assert set(few["id"]) < set(more["id"]) and few["id"].is_monotonic_increasing
-
-
-def test_split_lists_decide_by_stem(folder, tmp_path):
-    (tmp_path / "train.flist").write_text("celeba/004.jpg\n001.jpg\n")
-    (tmp_path / "test.flist").write_text("007.jpg\n")
-    lists = {"train": tmp_path / "train.flist", "test": tmp_path / "test.flist"}
-    _, rows, *_ = read(folder, split_lists=lists)
-    assert rows[["id", "split"]].values.tolist() == [["001.png", "train"], ["004.png", "train"], ["007.png", "test"]]
-    (tmp_path / "test.flist").write_text("007.jpg\n004.png\n")
-    with pytest.raises(InputError, match="names '004', which is listed already"):
-        PhotoFolder(folder, size=16, split_lists=lists)
-    (tmp_path / "test.flist").write_text("907.jpg\n")
-    with pytest.raises(InputError, match="names '907', one of 1 photos that are not in"):
-        PhotoFolder(folder, size=16, split_lists=lists)
 
 
 def test_processes_change_nothing(folder, tmp_path):
@@ -242,7 +253,7 @@ def test_bad_landmark_value(folder):
 
 def test_bad_parsing_maps(folder, tmp_path):
     maps = tmp_path / "maps"
-    with pytest.raises(InputError, match="folder of parsing maps .* does not exist"):
+    with pytest.raises(InputError, match=r"folder of parsing maps .* does not exist"):
         PhotoFolder(folder, size=16, parsing_folder=maps)
     maps.mkdir()
     for k in range(11):

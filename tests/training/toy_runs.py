@@ -216,6 +216,7 @@ def train(
 
 def parent_of_train(root, child_file, **arguments):
     """Start `train` in a child, write its pid, wait: the parent that a test kills."""
+    os.environ["REPLICATION_WATCH_PIDS"] = str(os.getpid())
     child = os.fork()
     if child == 0:
         _finish(train, {"root": root, **arguments})

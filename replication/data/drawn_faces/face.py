@@ -6,7 +6,8 @@ import numpy as np
 
 from replication.data.drawn_faces import labels
 from replication.data.drawn_faces.canvas import Box, Canvas, bell, f32, linear, noise, ramp
-from replication.data.drawn_faces.person import Person, Picture
+from replication.data.drawn_faces.person import Person
+from replication.data.drawn_faces.picture import Picture
 
 # Light enters skin and leaves it elsewhere, red the farthest: shadows on skin end softly and reddish.
 SKIN_WRAP = (0.42, 0.24, 0.18)
@@ -110,22 +111,33 @@ def _relief(scene: Scene) -> list[tuple]:
     male = 1.0 if p.male and p.age > 14 else 0.3
     turn, nod = q.yaw, q.pitch
     table = [
-        (1, 0.95, -0.02, 0.62, 0.42, -0.30), (1, 1.0, 0.03, 0.36, 0.25, 0.16), (1, 0.85, -0.62, 0.75, 0.24, 0.05 + 0.09 * male),
-        (1, 1.28, 0.95 - 0.1 * smile, 0.62, 0.52, 0.16 + 0.14 * p.cheekbones + 0.10 * smile), (1, 0.95, 1.15, 0.35, 0.35, 0.10 * smile),
-        (1, 1.25, 1.95, 0.5, 0.6, -0.10 * p.cheekbones * (1 - p.child)), (1, p.mouth_width + 0.13, mouth, 0.2, 0.22, -0.10 - 0.06 * smile),
-        (0, 0, mouth - 0.10, 0.6, 0.2, 0.10), (0, 0, mouth + 0.20, 0.5, 0.2, 0.12), (0, 0, mouth + 0.52, 0.5, 0.15, -0.13),
-        (0, 0, scene.chin - 0.42, 0.55, 0.42, 0.22), (0, 0, nose + 0.26, 0.10, 0.2, -0.05), (1, 0.20, nose + 0.26, 0.10, 0.2, 0.03),
-        (1, 0.55, -1.3, 0.55, 0.5, 0.05), (1, 1.75, -0.6, 0.3, 0.6, -0.07),
-    ]  # fmt: skip
+        (1, 0.95, -0.02, 0.62, 0.42, -0.30),
+        (1, 1.0, 0.03, 0.36, 0.25, 0.16),
+        (1, 0.85, -0.62, 0.75, 0.24, 0.05 + 0.09 * male),
+        (1, 1.28, 0.95 - 0.1 * smile, 0.62, 0.52, 0.16 + 0.14 * p.cheekbones + 0.10 * smile),
+        (1, 0.95, 1.15, 0.35, 0.35, 0.10 * smile),
+        (1, 1.25, 1.95, 0.5, 0.6, -0.10 * p.cheekbones * (1 - p.child)),
+        (1, p.mouth_width + 0.13, mouth, 0.2, 0.22, -0.10 - 0.06 * smile),
+        (0, 0, mouth - 0.10, 0.6, 0.2, 0.10),
+        (0, 0, mouth + 0.20, 0.5, 0.2, 0.12),
+        (0, 0, mouth + 0.52, 0.5, 0.15, -0.13),
+        (0, 0, scene.chin - 0.42, 0.55, 0.42, 0.22),
+        (0, 0, nose + 0.26, 0.10, 0.2, -0.05),
+        (1, 0.20, nose + 0.26, 0.10, 0.2, 0.03),
+        (1, 0.55, -1.3, 0.55, 0.5, 0.05),
+        (1, 1.75, -0.6, 0.3, 0.6, -0.07),
+    ]
     bridge = p.nose_bridge
     for share, height, half in ((0.0, 0.11, 0.28), (0.3, 0.16, 0.30), (0.58, 0.20, 0.32)):
         table.append((0, turn * (0.15 + 0.5 * share), -0.10 + share * nose, half, 0.38, height * bridge))
     tip = nose - 0.27 + 0.6 * nod
     half = p.nose_width
     table += [
-        (0, turn * 0.62, tip, 0.29, 0.28, 0.38), (0, turn * 0.5 - half * 0.78, nose - 0.13, 0.17, 0.19, 0.22),
-        (0, turn * 0.5 + half * 0.78, nose - 0.13, 0.17, 0.19, 0.22), (0, turn * 0.4, nose + 0.12, 0.4, 0.12, -0.16),
-    ]  # fmt: skip
+        (0, turn * 0.62, tip, 0.29, 0.28, 0.38),
+        (0, turn * 0.5 - half * 0.78, nose - 0.13, 0.17, 0.19, 0.22),
+        (0, turn * 0.5 + half * 0.78, nose - 0.13, 0.17, 0.19, 0.22),
+        (0, turn * 0.4, nose + 0.12, 0.4, 0.12, -0.16),
+    ]
     return table
 
 
@@ -136,17 +148,25 @@ def _hollows(scene: Scene) -> list[tuple]:
     smile = max(q.smile, 0.0)
     turn = q.yaw
     table = [
-        (1, 0.56, -0.08, 0.22, 0.26, 0.13), (1, 1.0, -0.27, 0.45, 0.14, 0.16), (1, 0.95, 0.34, 0.36, 0.10, 0.10 + 0.14 * old),
-        (0, turn * 0.4, nose + 0.10, 0.42, 0.10, 0.34), (1, p.nose_width + 0.12, nose - 0.08, 0.10, 0.22, 0.20),
-        (0, 0, mouth + p.lower_lip + 0.20 + scene.drop * 0.8, 0.42, 0.10, 0.20), (1, p.mouth_width * (1 + 0.18 * smile) + 0.08, mouth - 0.15 * smile, 0.12, 0.12, 0.24),
-    ]  # fmt: skip
+        (1, 0.56, -0.08, 0.22, 0.26, 0.13),
+        (1, 1.0, -0.27, 0.45, 0.14, 0.16),
+        (1, 0.95, 0.34, 0.36, 0.10, 0.10 + 0.14 * old),
+        (0, turn * 0.4, nose + 0.10, 0.42, 0.10, 0.34),
+        (1, p.nose_width + 0.12, nose - 0.08, 0.10, 0.22, 0.20),
+        (0, 0, mouth + p.lower_lip + 0.20 + scene.drop * 0.8, 0.42, 0.10, 0.20),
+        (1, p.mouth_width * (1 + 0.18 * smile) + 0.08, mouth - 0.15 * smile, 0.12, 0.12, 0.24),
+    ]
     if old > 0:
         for index in range(4):
             height = p.hairline * 0.35 - 0.30 - index * 0.26
             table.append((0, 0.15 * (-1) ** index, height, 1.0 - 0.1 * index, 0.035, 0.24 * old))
         for index in range(3):
             table.append((1, 1.72, -0.14 + 0.15 * index, 0.24, 0.030, 0.20 * old + 0.1 * old * smile))
-        table += [(1, 0.20, -0.42, 0.04, 0.24, 0.30 * old), (1, 0.95, mouth + 0.45, 0.07, 0.35, 0.20 * old), (1, 1.0, 0.46, 0.4, 0.05, 0.16 * old)]
+        table += [
+            (1, 0.20, -0.42, 0.04, 0.24, 0.30 * old),
+            (1, 0.95, mouth + 0.45, 0.07, 0.35, 0.20 * old),
+            (1, 1.0, 0.46, 0.4, 0.05, 0.16 * old),
+        ]
     return table
 
 
@@ -156,9 +176,12 @@ def _reddened(scene: Scene) -> list[tuple]:
     blush = p.redness + 0.6 * p.make_up
     nose = p.nose_length
     return [
-        (1, 1.30, 1.05, 0.55, 0.45, 0.62 * blush), (0, q.yaw * 0.55, nose - 0.22, 0.42, 0.30, 0.55 * p.redness),
-        (0, 0, scene.chin - 0.4, 0.5, 0.35, 0.22 * p.redness), (1, 0.95, 0.25, 0.5, 0.2, 0.25 * p.redness), (0, 0, -1.0, 1.1, 0.6, 0.08),
-    ]  # fmt: skip
+        (1, 1.30, 1.05, 0.55, 0.45, 0.62 * blush),
+        (0, q.yaw * 0.55, nose - 0.22, 0.42, 0.30, 0.55 * p.redness),
+        (0, 0, scene.chin - 0.4, 0.5, 0.35, 0.22 * p.redness),
+        (1, 0.95, 0.25, 0.5, 0.2, 0.25 * p.redness),
+        (0, 0, -1.0, 1.1, 0.6, 0.08),
+    ]
 
 
 def skin_planes(scene: Scene, extra_red=0.0, darkness=0.0) -> np.ndarray:
@@ -195,7 +218,9 @@ def paint_head(scene: Scene) -> None:
     _fold(scene, box, hollow)
     mottle = noise("cloud", u * 0.055 + p.mottle_seed[0], v * 0.055 + p.mottle_seed[1])
     red += 0.11 * mottle
-    hollow += (0.010 + 0.02 * p.old) * noise("grain", v * 0.06 + p.mottle_seed[1], u * 0.06 + p.mottle_seed[0])
+    hollow += (0.010 + 0.02 * p.old) * noise(
+        "grain", v * 0.06 + p.mottle_seed[1], u * 0.06 + p.mottle_seed[0]
+    )
     if p.freckles:
         dots = noise("grain", u * 0.035 + p.mottle_seed[1], v * 0.035 + p.mottle_seed[0])
         where = bell(v, 0.75, 0.75) * bell(a, 0.75, 1.1)
@@ -208,11 +233,15 @@ def paint_head(scene: Scene) -> None:
     colour = skin_planes(scene, red, np.clip(hollow, -0.1, 0.8)) * light
     # Sheen: light mirrored towards the viewer by forehead, nose, cheekbones and lips.
     lx, ly, lz = (float(e) for e in q.light)
-    half = np.sqrt((lx * lx + ly * ly + (lz + 1) ** 2))
+    half = np.sqrt(lx * lx + ly * ly + (lz + 1) ** 2)
     mirror = np.clip((nx * lx + ny * ly + nz * (lz + 1)) / half, 0, 1)
     mirror = mirror**2
     mirror = mirror**4
-    colour += (0.07 * mirror + 0.15 * q.gloss * mirror**3) * linear(np.sqrt(np.clip(q.key, 0, 1))) * (0.5 + 0.5 * float(p.skin[0]))
+    colour += (
+        (0.07 * mirror + 0.15 * q.gloss * mirror**3)
+        * linear(np.sqrt(np.clip(q.key, 0, 1)))
+        * (0.5 + 0.5 * float(p.skin[0]))
+    )
     alpha = scene.head[box]
     c.paint(box, alpha, colour, labels.SKIN)
     scene.nose_shift = q.yaw * 0.5
@@ -245,7 +274,11 @@ def paint_nostrils(scene: Scene) -> None:
     rows, columns = box
     u, v = scene.u[:, columns], scene.v[rows]
     reach = float(np.clip(-q.light[0], -0.8, 0.8))
-    cast = bell(u, scene.nose_shift + reach * 0.75, 0.30) * bell(v, p.nose_length + 0.02, 0.32) * min(1.0, abs(reach) * 1.4)
+    cast = (
+        bell(u, scene.nose_shift + reach * 0.75, 0.30)
+        * bell(v, p.nose_length + 0.02, 0.32)
+        * min(1.0, abs(reach) * 1.4)
+    )
     cast = cast + bell(u, scene.nose_shift, p.nose_width * 0.8) * bell(v, p.nose_length + 0.16, 0.13) * 0.8
     strength = 0.42 * float(q.key.mean() / (q.key.mean() + q.ambient.mean()))
     factor = 1 - strength * np.clip(cast, 0, 1)[None] * np.array([0.75, 1.0, 1.05], f32).reshape(3, 1, 1)
@@ -253,10 +286,10 @@ def paint_nostrils(scene: Scene) -> None:
     spread = p.nose_width * 0.50
     squash = 1 + 1.2 * max(0.0, q.pitch * 2)
     centre = scene.nose_shift * 1.05
-    du = (np.abs(u - centre) - spread) / (0.135 + 0.05 * (p.nose_width - 0.45))
-    dv = (v - p.nose_length - 0.005 - 0.3 * (np.abs(u - centre) - spread)) / (0.075 / squash)
+    du = (np.abs(u - centre) - spread) / (0.150 + 0.05 * (p.nose_width - 0.45))
+    dv = (v - p.nose_length - 0.005 - 0.3 * (np.abs(u - centre) - spread)) / (0.084 / squash)
     hole = np.clip(1.35 - np.sqrt(du * du + dv * dv), 0, 1)
-    c.paint(box, hole * 0.82, skin_planes(scene, 0.8, 0.85) * scene.level * 0.45)
+    c.paint(box, hole * 0.88, skin_planes(scene, 0.8, 0.85) * scene.level * 0.45)
 
 
 def paint_ears(scene: Scene) -> None:
@@ -264,7 +297,9 @@ def paint_ears(scene: Scene) -> None:
     c, p, q = scene.canvas, scene.person, scene.picture
     for side, label in ((1, labels.L_EAR), (-1, labels.R_EAR)):
         near = -side * q.yaw  # positive for the ear on the side that the face turns away from
-        at_x = float(np.interp(0.55, scene.v[:, 0], scene.centre[:, 0])) + side * (p.width - 0.02 + 0.6 * p.ear_out + min(near, 0.0) * 1.3 - max(near, 0) * 0.25)
+        at_x = float(np.interp(0.55, scene.v[:, 0], scene.centre[:, 0])) + side * (
+            p.width - 0.02 + 0.6 * p.ear_out + min(near, 0.0) * 1.3 - max(near, 0) * 0.25
+        )
         at_y = scene.row(0.55 - 0.4 * q.pitch)
         half_w, half_h = 0.24 + 0.30 * max(near, 0.0) + 0.25 * p.ear_out, p.ear_size
         box = c.box(at_x - 0.8, at_y - 1.0, at_x + 0.8, at_y + 1.0)
@@ -278,7 +313,9 @@ def paint_ears(scene: Scene) -> None:
             continue
         # Rim bright, shell dark inside, lobe soft.
         inner = np.sqrt((dx + 0.12) ** 2 + (dy + 0.05) ** 2)
-        hollow = 0.42 * np.clip(1 - np.abs(inner - 0.42) * 3.0, 0, 1) * (dy < 0.55) + 0.30 * np.clip(0.5 - radius, 0, 1)
+        hollow = 0.42 * np.clip(1 - np.abs(inner - 0.42) * 3.0, 0, 1) * (dy < 0.55) + 0.30 * np.clip(
+            0.5 - radius, 0, 1
+        )
         nx, nz = side * (0.35 + 0.25 * dx), 0.85
         light = scene.lit(nx + 0 * y, 0.2 * dy + 0 * x, nz + 0 * x * y, SKIN_WRAP)
         colour = skin_planes(scene, 0.55 * p.redness + 0.25, np.clip(hollow + 0.06, 0, 0.8)) * light
@@ -303,11 +340,17 @@ def paint_neck(scene: Scene) -> None:
     nx = np.clip(round_x * 0.72, -0.95, 0.95)
     light = scene.lit(nx, 0.22 + 0 * nx, np.sqrt(1 - nx * nx), SKIN_WRAP)
     shift = float(np.clip(-q.light[0], -0.8, 0.8)) * 0.8
-    jaw = np.interp(c.y[box[0], 0] - 0.62 + 0.5 * q.light[1], c.y[:, 0], scene.width[:, 0], right=-9.0)[:, None]
+    jaw = np.interp(c.y[box[0], 0] - 0.62 + 0.5 * q.light[1], c.y[:, 0], scene.width[:, 0], right=-9.0)[
+        :, None
+    ]
     shadow = np.clip(0.5 - (np.abs(scene.across[box] - shift) - jaw * 0.97) / 0.34, 0, 1)
     chin_y = scene.row(scene.chin)
     below = y - chin_y
     dark = 0.50 * shadow + 0.26 * np.clip(1 - np.abs(below) / 0.35, 0, 1) + 0.10
     tendon = bell(np.abs(across - 0.1), 0.55 - 0.12 * np.clip(below, 0, 2), 0.10) * np.clip(below, 0, 1)
-    dark = dark + tendon * (0.09 + 0.12 * p.old) + (0.10 + 0.1 * p.old) * bell(y, chin_y + 0.62 + 0.05 * across**2, 0.04) * p.old
+    dark = (
+        dark
+        + tendon * (0.09 + 0.12 * p.old)
+        + (0.10 + 0.1 * p.old) * bell(y, chin_y + 0.62 + 0.05 * across**2, 0.04) * p.old
+    )
     c.paint(box, alpha, skin_planes(scene, 0.18, np.clip(dark, 0, 0.82)) * light, labels.NECK)

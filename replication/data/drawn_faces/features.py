@@ -6,7 +6,7 @@ import numpy as np
 
 from replication.data.drawn_faces import labels
 from replication.data.drawn_faces.canvas import bell, f32, linear, noise, ramp
-from replication.data.drawn_faces.face import Scene, skin_planes
+from replication.data.drawn_faces.face import Scene
 
 
 def paint_eyes(scene: Scene) -> None:
@@ -29,19 +29,26 @@ def paint_eyes(scene: Scene) -> None:
     level = scene.level
 
     if q.eye_shadow > 0.05:
-        smoke = np.clip(1 - np.abs(e * 0.75) ** 3, 0, 1) * ramp(-0.62, -0.12, v) * (v < lower) * (1 - 0.15 * e)
+        smoke = (
+            np.clip(1 - np.abs(e * 0.75) ** 3, 0, 1) * ramp(-0.62, -0.12, v) * (v < lower) * (1 - 0.15 * e)
+        )
         c.paint(box, np.clip(0.62 * q.eye_shadow * smoke, 0, 1), linear(q.eye_shadow_colour) * level)
     # The lid between lash line and crease catches light; the crease is dark.
     fold = axis - (high + 0.11 + 0.03 * p.crease) * np.clip(1 - (e * 0.86) ** 2, 0, 1) ** 0.75
     inside = np.clip(1.15 - np.abs(e), 0, 0.2) * 5
     crease = np.exp(-(((v - fold) / 0.042) ** 2)) * inside * (0.20 + 0.42 * p.crease)
-    bag = np.exp(-(((v - lower - 0.15) / 0.055) ** 2)) * inside * arc * (0.12 + 0.18 * p.old + 0.08 * max(q.smile, 0))
+    bag = (
+        np.exp(-(((v - lower - 0.15) / 0.055) ** 2))
+        * inside
+        * arc
+        * (0.12 + 0.18 * p.old + 0.08 * max(q.smile, 0))
+    )
     c.shade(box, 1 - np.clip(crease + bag, 0, 1) * np.array([0.62, 0.8, 0.85], f32).reshape(3, 1, 1))
 
     opened = c.cover(upper - v) * c.cover(v - lower) * c.cover(np.abs(e) * length - length)
     if q.closed < 0.9:
-        shade = 1 - 0.30 * np.clip(np.abs(e), 0, 1) ** 2 - 0.36 * np.clip(1 - (v - upper) / 0.15, 0, 1)
-        white = linear((0.92, 0.895, 0.875)) * level * (shade * 0.90)
+        shade = 1 - 0.30 * np.clip(np.abs(e), 0, 1) ** 2 - 0.27 * np.clip(1 - (v - upper) / 0.14, 0, 1)
+        white = linear((0.94, 0.92, 0.90)) * level * (shade * 0.94)
         pink = np.clip(-e - 0.72, 0, 0.3) * 2.4
         white = white + pink * (linear((0.80, 0.45, 0.42)) * level * 0.8 - white)
         c.paint(box, opened, white)
@@ -57,7 +64,11 @@ def paint_eyes(scene: Scene) -> None:
         tone *= 1 - 0.62 * ramp(0.70, 1.02, share)
         tone *= 1 - 0.45 * np.clip(1 - (v - upper) / 0.13, 0, 1)
         c.paint(box, disc, linear(p.iris) * (level * 1.15) * tone)
-        c.paint(box, np.clip(0.5 - (radius - iris_r * 0.43) / max(c.step, 0.02), 0, 1) * opened, linear((0.04, 0.03, 0.03)))
+        c.paint(
+            box,
+            np.clip(0.5 - (radius - iris_r * 0.43) / max(c.step, 0.02), 0, 1) * opened,
+            linear((0.04, 0.03, 0.03)),
+        )
         lx = float(q.light[0])
         sparkle = (dx - lx * 0.10 - 0.012) ** 2 + (dy + 0.075) ** 2
         c.paint(box, np.clip(1.25 - np.sqrt(sparkle) / 0.062, 0, 1) * opened * 0.95, linear((1, 1, 1)) * 1.1)
@@ -66,11 +77,17 @@ def paint_eyes(scene: Scene) -> None:
     lash = 0.036 + 0.030 * q.liner + (0.012 if not p.male else 0.0) - 0.010 * p.old
     wing = np.clip(e - 0.5, 0, 0.8) * (0.02 + 0.10 * q.liner)
     thickness = lash * np.clip(1.25 - 0.35 * np.abs(e - 0.35), 0.2, 1.2)
-    line = c.cover(np.abs(v - upper + wing) - thickness, 0.03) * c.cover(np.abs(e + 0.02) * length - length * (1.03 + 0.10 * q.liner), 0.06)
+    line = c.cover(np.abs(v - upper + wing) - thickness, 0.03) * c.cover(
+        np.abs(e + 0.02) * length - length * (1.03 + 0.10 * q.liner), 0.06
+    )
     fair = p.hair_name in ("blond", "platinum", "white", "grey", "red") and q.liner < 0.2
     dark = (0.20, 0.13, 0.10) if fair else (0.075, 0.05, 0.05)
     c.paint(box, line * 0.94, linear(dark) * (0.5 + 0.5 * level))
-    under = np.exp(-(((v - lower) / 0.035) ** 2)) * c.cover(np.abs(e - 0.1) * length - length * 0.92, 0.08) * (1 - 0.9 * q.closed)
+    under = (
+        np.exp(-(((v - lower) / 0.035) ** 2))
+        * c.cover(np.abs(e - 0.1) * length - length * 0.92, 0.08)
+        * (1 - 0.9 * q.closed)
+    )
     c.paint(box, under * (0.30 + 0.35 * q.liner), linear((0.30, 0.17, 0.14)) * level)
 
     seen = (opened > 0.5) if q.closed < 0.5 else (np.abs(v - upper) < 0.075) & (np.abs(e) < 0.95)
@@ -87,7 +104,9 @@ def paint_brows(scene: Scene) -> None:
     a, side, v = scene.a[:, columns], scene.side[:, columns], scene.v[rows]
     t = (a - 0.36) / (1.36 * p.eye_size)
     inside = np.clip(t, 0, 1)
-    arch = p.brow_arch * (np.sin(np.pi * inside**1.25) - 0.25) - p.brow_tilt * (inside - 0.3) + 0.10 * inside**3
+    arch = (
+        p.brow_arch * (np.sin(np.pi * inside**1.25) - 0.25) - p.brow_tilt * (inside - 0.3) + 0.10 * inside**3
+    )
     height = -(p.brow_height + q.brow_raise * (1.2 - 0.3 * inside)) - arch
     thickness = p.brow_thickness * (0.80 + 0.75 * inside - 1.35 * inside**2.0)
     hairs = noise("strand", a * 0.16 - v * 0.10 + 0.02 * side + p.mottle_seed[1], v * 0.15)
@@ -125,7 +144,9 @@ class Mouth:
         self.line_up = line - gape * 0.36 * arc**0.7 - 0.3 * p.bow * bell(k, 0, 0.3) * (1 - bright)
         self.line_low = line + gape * 0.80 * arc**0.72
         self.top = self.line_up - p.upper_lip * (1 - 0.28 * bright) * arc**0.72 * bow
-        self.bottom = self.line_low + p.lower_lip * (1 - 0.16 * bright) * np.clip(1 - (k / 0.95) ** 2, 0, 1) ** 0.62
+        self.bottom = (
+            self.line_low + p.lower_lip * (1 - 0.16 * bright) * np.clip(1 - (k / 0.95) ** 2, 0, 1) ** 0.62
+        )
         self.gape = gape
 
 
@@ -150,10 +171,18 @@ def paint_mouth(scene: Scene) -> None:
         phase = np.abs((u - 0.05 * q.yaw) / tooth % 1 - 0.5) * 2
         edge = m.line_up + reach * (1 - 0.35 * k * k) - 0.025 * phase**4
         teeth = c.cover(v - edge, 0.03) * gap
-        dim = (1 - 0.62 * np.abs(k) ** 3) * (1 - 0.16 * phase**6) * np.clip(0.62 + (v - m.line_up) * 4.5, 0, 1)
-        c.paint(box, teeth, linear((0.95 - 0.08 * p.old, 0.925 - 0.11 * p.old, 0.88 - 0.16 * p.old)) * level * dim * 0.93)
+        dim = (
+            (1 - 0.62 * np.abs(k) ** 3) * (1 - 0.16 * phase**6) * np.clip(0.62 + (v - m.line_up) * 4.5, 0, 1)
+        )
+        c.paint(
+            box,
+            teeth,
+            linear((0.95 - 0.08 * p.old, 0.925 - 0.11 * p.old, 0.88 - 0.16 * p.old)) * level * dim * 0.93,
+        )
         np.copyto(c.labels[box], np.uint8(labels.MOUTH), where=(gap > 0.5))
-    natural = np.clip(p.skin * np.array([0.88, 0.58, 0.58]) + p.lip_redness * np.array([0.06, -0.06, -0.02]), 0.05, 1)
+    natural = np.clip(
+        p.skin * np.array([0.88, 0.58, 0.58]) + p.lip_redness * np.array([0.06, -0.06, -0.02]), 0.05, 1
+    )
     colour = natural * (1 - 0.82 * q.lipstick) + q.lipstick_colour * 0.82 * q.lipstick
     wrinkle = noise("strand", u * 0.19 + p.mottle_seed[0], v * 0.06)
     lx = float(q.light[0])
@@ -164,12 +193,17 @@ def paint_mouth(scene: Scene) -> None:
     np.copyto(c.labels[box], np.uint8(labels.U_LIP), where=alpha > 0.5)
     depth = (v - m.line_low) / np.maximum(m.bottom - m.line_low, 0.05)
     shine = bell(depth, 0.40, 0.24) * bell(k, 0.25 * lx, 0.42) * (0.16 + 0.34 * q.lipstick + 0.1 * q.gloss)
-    lower = linear(colour) * level * ((1.12 - 0.42 * np.clip(depth, 0, 1) + 0.25 * lx * k) * (1 + 0.06 * wrinkle)) + shine * level * 0.55
+    lower = (
+        linear(colour) * level * ((1.12 - 0.42 * np.clip(depth, 0, 1) + 0.25 * lx * k) * (1 + 0.06 * wrinkle))
+        + shine * level * 0.55
+    )
     alpha = c.cover(m.line_low - v, 0.02) * c.cover(v - m.bottom, 0.05) * ends
     c.paint(box, alpha, lower)
     np.copyto(c.labels[box], np.uint8(labels.L_LIP), where=alpha > 0.5)
     if m.gape <= 0.03:
-        seam = np.exp(-(((v - m.line_up) / (0.030 + 0.2 * m.gape)) ** 2)) * c.cover((np.abs(k) - 1.02) * m.half, 0.1)
+        seam = np.exp(-(((v - m.line_up) / (0.030 + 0.2 * m.gape)) ** 2)) * c.cover(
+            (np.abs(k) - 1.02) * m.half, 0.1
+        )
         c.paint(box, seam * 0.85, linear((0.25, 0.08, 0.08)) * level * (0.5 + 0.6 * float(p.skin[0])))
     corner = bell(np.abs(k), 1.02, 0.07) * bell(v, float(np.interp(1.0, k[0], m.line_up[0])), 0.07)
     c.shade(box, 1 - 0.5 * corner)
@@ -191,13 +225,21 @@ def paint_facial_hair(scene: Scene) -> None:
     strands = noise("strand", u * 0.15 + 0.05 * v * u + p.mottle_seed[1], v * 0.30 + p.mottle_seed[0])
     locks = noise("lock", u * 0.12 + 0.02 * v, v * 0.08 + p.mottle_seed[0])
     cheek = np.minimum(v - (2.45 - 0.88 * np.clip(a, 0, 1.62) - 2.2 * np.clip(a - 1.62, 0, 0.6)), 1.0)
-    lips = 0.30 - (((u - 0.12 * scene.picture.yaw) / (m.half * 1.12)) ** 2 + ((v - (m.line_up + m.line_low) * 0.5) / (0.27 + 0.5 * m.gape)) ** 2 - 0.72)
+    lips = 0.30 - (
+        ((u - 0.12 * scene.picture.yaw) / (m.half * 1.12)) ** 2
+        + ((v - (m.line_up + m.line_low) * 0.5) / (0.27 + 0.5 * m.gape)) ** 2
+        - 0.72
+    )
     under_nose = np.minimum(v - nose - 0.13, (p.mouth_y - 0.02) - v + 0.25 * a)
     full = np.minimum(cheek, -lips)
     level = scene.level
     if p.stubble > 0.05 or p.beard:
         area = np.clip(full * 2.2 + 0.15, 0, 1)
-        area = np.maximum(area, np.clip(under_nose * 5 + 0.1, 0, 1) * np.clip(1.6 - a / 0.62, 0, 1)) * within * np.clip(-lips * 6 + 0.6, 0, 1)
+        area = (
+            np.maximum(area, np.clip(under_nose * 5 + 0.1, 0, 1) * np.clip(1.6 - a / 0.62, 0, 1))
+            * within
+            * np.clip(-lips * 6 + 0.6, 0, 1)
+        )
         grain = noise("grain", u * 0.12 + p.mottle_seed[0], v * 0.12)
         tint = linear(np.clip(p.beard_colour * 0.7 + np.array([0.08, 0.09, 0.11]), 0, 1)) * level
         c.paint(box, np.clip(area * p.stubble * (0.42 + 0.22 * grain), 0, 0.8), tint)
@@ -210,18 +252,18 @@ def paint_facial_hair(scene: Scene) -> None:
     if p.moustache:
         bend = nose + 0.29 + 0.30 * np.clip(a / 0.9, 0, 1.2) ** 2.2 - 0.05 * bell(a, 0, 0.12)
         thick = 0.165 * np.clip(1 - (a / 1.08) ** 3.5, 0, 1) - 0.05 * bell(a, 0, 0.08)
-        shape = np.maximum(shape, np.clip(0.5 - (np.abs(v - bend) - thick - 0.03 * strands) / 0.10, 0, 1) * (a < 1.08))
+        shape = np.maximum(
+            shape, np.clip(0.5 - (np.abs(v - bend) - thick - 0.03 * strands) / 0.10, 0, 1) * (a < 1.08)
+        )
     if not (p.beard or p.moustache):
         return
     nx = np.clip(scene.across[box] / np.maximum(scene.width[rows], 0.3), -1, 1) * 0.8
     light = scene.lit(nx, 0.25 + 0 * nx, np.sqrt(1 - nx * nx)) / 1.05
-    colour = linear(p.beard_colour) * light * np.clip(0.95 + 0.34 * strands + 0.08 * locks, 0.2, 2.2) + 0.012 * np.clip(strands, 0, 2) * level
+    colour = (
+        linear(p.beard_colour) * light * np.clip(0.95 + 0.34 * strands + 0.08 * locks, 0.2, 2.2)
+        + 0.012 * np.clip(strands, 0, 2) * level
+    )
     strength = np.clip((0.84 + 0.12 * strands) * max(p.beard, p.moustache * 0.95), 0, 1)
     c.paint(box, shape * strength, colour)
     box_chin = shape * (scene.head[box] < 0.5) > 0.5
     np.copyto(c.labels[box], np.uint8(labels.SKIN), where=box_chin)
-
-
-def lip_shadow_colour(scene: Scene) -> np.ndarray:
-    """Colour of skin in deep shade, (3, 1, 1) linear."""
-    return skin_planes(scene, 0.4, 0.7) * scene.level

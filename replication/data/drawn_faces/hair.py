@@ -13,10 +13,19 @@ CURLY = ("curly_short", "curly_long")
 TIED = ("bun", "tied")
 # style: how high the hair stands over the skull (times the person's volume), how far beside it (units)
 STANDS = {
-    "bald": (0.10, 0.02), "buzz": (0.22, 0.05), "short": (0.85, 0.13), "side": (0.95, 0.14), "crop": (1.15, 0.10),
-    "curly_short": (1.5, 0.45), "bob": (0.95, 0.52), "long": (0.85, 0.46), "wavy": (1.0, 0.62), "curly_long": (1.4, 0.85),
-    "bun": (0.50, 0.06), "tied": (0.55, 0.08),
-}  # fmt: skip
+    "bald": (0.10, 0.02),
+    "buzz": (0.22, 0.05),
+    "short": (0.85, 0.13),
+    "side": (0.95, 0.14),
+    "crop": (1.15, 0.10),
+    "curly_short": (1.5, 0.45),
+    "bob": (0.95, 0.52),
+    "long": (0.85, 0.46),
+    "wavy": (1.0, 0.62),
+    "curly_long": (1.4, 0.85),
+    "bun": (0.50, 0.06),
+    "tied": (0.55, 0.08),
+}
 
 
 class HairShape:
@@ -37,10 +46,15 @@ class HairShape:
         width = reach * (1 - t**2.3) ** (1 / 2.15)
         self.end = 0.55
         if style in LONG:
-            self.end = {"bob": 1.9 + 0.22 * p.hair_end, "long": p.hair_end, "wavy": p.hair_end, "curly_long": p.hair_end - 0.5}[style]
+            self.end = {
+                "bob": 1.9 + 0.22 * p.hair_end,
+                "long": p.hair_end,
+                "wavy": p.hair_end,
+                "curly_long": p.hair_end - 0.5,
+            }[style]
             down = np.clip((v + 0.5) / 3.0, 0, 1.6)
             bulge = {"bob": 0.14, "long": 0.20, "wavy": 0.50, "curly_long": 0.75}[style]
-            width = width + bulge * p.volume * 2 * down * (1.6 - down) + 0.18 * down
+            width = width + bulge * p.volume * 2 * down * (1.6 - down) + 0.34 * down
             if style == "wavy":
                 width = width + 0.11 * p.wave * np.sin(v * 2.6 + 6 * q.flow[0]) * down
             if style == "bob":
@@ -53,12 +67,24 @@ class HairShape:
         if p.fringe:
             line = -0.80 - 0.12 * (1 - p.volume)
         self.line = line
-        side = p.width * {"short": 0.91, "side": 0.92, "crop": 0.92, "buzz": 0.94, "bald": 0.95, "curly_short": 0.88}.get(style, 0.94)
+        side = p.width * {
+            "short": 0.91,
+            "side": 0.92,
+            "crop": 0.92,
+            "buzz": 0.94,
+            "bald": 0.95,
+            "curly_short": 0.88,
+        }.get(style, 0.94)
         if style in LONG:
             side = p.width * (0.90 - 0.10 * p.volume * (style != "bob"))
         foot = -0.55 if not p.fringe else 0.15
         arch = np.clip((foot - v) / (foot - line), 0, 1)
-        power = 2.5 + (0.9 if p.male else 0.0) + (2.5 if p.fringe else 0.0) - 0.9 * (p.part != 0) * (style in LONG) * (not p.fringe)
+        power = (
+            2.5
+            + (0.9 if p.male else 0.0)
+            + (2.5 if p.fringe else 0.0)
+            - 0.9 * (p.part != 0) * (style in LONG) * (not p.fringe)
+        )
         window = side * (1 - arch**power) ** (1 / 2.0)
         window = np.where(v < line, -2 * (line - v), window)
         if style in LONG:
@@ -95,10 +121,12 @@ def _hair_colour(scene: Scene, shape: HairShape, box: Box, dim: float = 1.0) -> 
     fx, fy = q.flow
     if shape.style in CURLY:
         u = scene.canvas.x[:, columns]
-        wob = noise("cloud", u * 0.09 + fx, v * 0.09 + fy)
-        fine = noise("grain", u * 0.055 + 0.02 * wob + fx, v * 0.055 + 0.02 * wob + fy)
-        strands = 0.75 * np.sin(3.2 * wob + 0.9 * fine) + 0.45 * fine
-        locks = wob
+        wob = noise("cloud", u * 0.06 + fx, v * 0.06 + fy)
+        fine = noise("grain", u * 0.07 + fx, v * 0.07 + fy)
+        tight = 13.0 if shape.style == "curly_short" else 8.5  # turns of a curl per unit
+        coil = np.sin(tight * v + 2.4 * np.sin(tight * 0.55 * u + 1.5 * wob) + 1.7 * wob)
+        strands = 0.75 * coil + 0.5 * fine
+        locks = 0.7 * wob
     elif shape.style in ("buzz", "bald"):
         u = scene.canvas.x[:, columns]
         strands = noise("grain", u * 0.10 + fx, v * 0.10 + fy)
@@ -113,21 +141,41 @@ def _hair_colour(scene: Scene, shape: HairShape, box: Box, dim: float = 1.0) -> 
     nx = round_x * (0.80 + 0.05 * locks)
     nz = np.sqrt(np.clip(1.1 - nx * nx - ny * ny, 0.06, 1))
     light = scene.lit(nx, ny + 0 * nx, nz, (0.25, 0.22, 0.20))
-    depth = np.clip(0.80 + 0.25 * strands + 0.24 * locks, 0.12, 1.9) * dim
+    # Light hair scatters: its strands differ less in brightness than those of dark hair.
+    pale = 1 - 0.40 * float(p.hair.mean())
+    depth = np.clip(0.80 + pale * (0.25 * strands + 0.24 * locks), 0.2, 1.9) * dim
     base = linear(p.hair)
     # Strands shine in a band that circles the crown, broken up by locks; coarse hair shines less.
     lx, ly = float(q.light[0]), float(q.light[1])
-    band = bell(t + 0.22 * locks + 0.10 * strands, shape.top * (0.66 + 0.12 * ly) + 0.05, 0.42) * bell(s, 0.55 * lx, 0.62)
+    band = bell(t + 0.22 * locks + 0.10 * strands, shape.top * (0.66 + 0.12 * ly) + 0.05, 0.42) * bell(
+        s, 0.55 * lx, 0.62
+    )
     if shape.style in LONG:
-        band = band + 0.45 * bell(t + 0.25 * locks, 1.2, 0.6) * bell(np.abs(s), 0.86, 0.14) * (1 + np.sign(s) * lx)
-    shine = band * np.clip(0.55 + 0.5 * strands, 0, 2) * (0.16 if shape.style in CURLY else 0.03 if shape.style in ("buzz", "bald") else 0.36)
+        band = band + 0.45 * bell(t + 0.25 * locks, 1.2, 0.6) * bell(np.abs(s), 0.86, 0.14) * (
+            1 + np.sign(s) * lx
+        )
+    shine = (
+        band
+        * np.clip(0.55 + 0.5 * strands, 0, 2)
+        * (0.16 if shape.style in CURLY else 0.03 if shape.style in ("buzz", "bald") else 0.36)
+    )
     gleam = (base * 1.4 + 0.13 * (base.mean() + 0.25)) * q.key.astype(f32).reshape(3, 1, 1) * q.gloss
-    tips = 1 + 0.35 * np.clip(v / 4, 0, 1) * float(p.hair_name in ("brown", "light_brown", "blond", "dark_brown"))
+    tips = 1 + 0.35 * np.clip(v / 4, 0, 1) * float(
+        p.hair_name in ("brown", "light_brown", "blond", "dark_brown")
+    )
     return base * tips * light * depth + shine * gleam, strands
 
 
 def _fray(shape: HairShape, strands: np.ndarray, wiry: float) -> np.ndarray:
-    scale = {"curly_short": 0.11, "curly_long": 0.13, "crop": 0.12, "buzz": 0.02, "bald": 0.03, "bun": 0.025, "tied": 0.03}
+    scale = {
+        "curly_short": 0.11,
+        "curly_long": 0.13,
+        "crop": 0.12,
+        "buzz": 0.02,
+        "bald": 0.03,
+        "bun": 0.025,
+        "tied": 0.03,
+    }
     return strands * (scale.get(shape.style, 0.055) * (0.5 + 0.7 * wiry))
 
 
@@ -151,7 +199,9 @@ def paint_back_hair(scene: Scene) -> None:
         colour, strands = _hair_colour(scene, shape, box, 0.7)
         rows, columns = box
         middle = shape.centre[rows] + side * (1.35 + 0.22 * scene.v[rows])
-        alpha = c.cover(np.abs(c.x[:, columns] - middle) - 0.62 + 0.07 * strands, 0.08) * (scene.v[rows] < 3.6 + 0.2 * strands)
+        alpha = c.cover(np.abs(c.x[:, columns] - middle) - 0.62 + 0.07 * strands, 0.08) * (
+            scene.v[rows] < 3.6 + 0.2 * strands
+        )
         c.paint(box, alpha, colour, labels.HAIR)
     if shape.style == "bun" and q.hat == "none":
         x0 = float(shape.centre[0, 0]) - 0.9 * q.yaw
@@ -185,7 +235,9 @@ def paint_front_hair(scene: Scene) -> None:
     fray = _fray(shape, strands, p.wiry)
     slope = np.gradient(shape.outer[:, 0]) / c.step
     upright = (1 / np.sqrt(1 + np.clip(slope, -3, 3) ** 2))[rows, None].astype(f32)
-    outer = (away - shape.outer[rows]) * upright + fray * (1 if shape.style in LONG + CURLY else ramp(0.6, -1.8, v))
+    outer = (away - shape.outer[rows]) * upright + fray * (
+        1 if shape.style in LONG + CURLY else ramp(0.6, -1.8, v)
+    )
     offset = x - shape.open_centre[rows]
     slope = np.gradient(shape.window[:, 0]) / c.step
     flat = (1 / np.sqrt(1 + np.clip(slope, -4, 4) ** 2))[rows, None].astype(f32)
@@ -209,7 +261,7 @@ def paint_front_hair(scene: Scene) -> None:
         band = ramp(-1.75, -1.15, v + 0.05 * strands) * ramp(0.55, 0.80, np.abs(scene.across[box]) / p.width)
         alpha = alpha * band * 0.75
     elif shape.style == "buzz":
-        alpha = alpha * np.clip(0.74 + 0.12 * strands, 0, 1)
+        alpha = alpha * np.clip(0.90 + 0.07 * strands + 0.1 * (1 - scene.head[box]), 0, 1)
     elif p.recession > 0.35:
         thin = p.recession * 0.5 * ramp(-1.6, p.crown, v) * np.clip(0.4 + 0.35 * strands, 0, 1)
         alpha = alpha * (1 - thin * bell(scene.across[box], 0, 1.3))
@@ -227,4 +279,8 @@ def paint_front_hair(scene: Scene) -> None:
 
 def ears_show(scene: Scene) -> bool:
     """Whether the hair leaves the ears free."""
-    return scene.hair.style not in LONG and scene.hair.style != "curly_short" and scene.picture.hat not in ("headscarf",)
+    return (
+        scene.hair.style not in LONG
+        and scene.hair.style != "curly_short"
+        and scene.picture.hat not in ("headscarf",)
+    )

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from replication.data.drawn_faces.person import Person, Picture
+from replication.data.drawn_faces.person import Person
+from replication.data.drawn_faces.picture import Picture
 
 LABELS = (
     "background", "skin", "l_brow", "r_brow", "l_eye", "r_eye", "eye_g", "l_ear", "r_ear", "ear_r", "nose",

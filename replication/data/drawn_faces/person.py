@@ -1,4 +1,4 @@
-"""Who is drawn and how the picture was taken: traits sampled from an identity seed and a picture seed.
+"""Who is drawn: traits sampled from an identity seed.
 
 Lengths are in eye units: half the distance between the eyes, an eighth of the picture's width. The eyes
 lie at (-1, 0) and (1, 0), y points down, and the picture covers x in [-4, 4] and y in [-3.8, 4.2].
@@ -15,8 +15,14 @@ DISTRIBUTIONS = ("celebahq", "ffhq")
 # sRGB in 0..1, from very light to very dark.
 SKIN_TONES = np.array(
     [
-        (0.975, 0.825, 0.745), (0.955, 0.770, 0.665), (0.915, 0.705, 0.585), (0.840, 0.620, 0.480),
-        (0.725, 0.515, 0.375), (0.560, 0.375, 0.265), (0.400, 0.265, 0.190), (0.300, 0.200, 0.150),
+        (0.975, 0.825, 0.745),
+        (0.955, 0.770, 0.665),
+        (0.915, 0.705, 0.585),
+        (0.840, 0.620, 0.480),
+        (0.725, 0.515, 0.375),
+        (0.560, 0.375, 0.265),
+        (0.400, 0.265, 0.190),
+        (0.300, 0.200, 0.150),
     ]
 )
 HAIR_COLOURS = {
@@ -38,16 +44,22 @@ IRIS_COLOURS = {
     "blue": (0.300, 0.480, 0.660),
     "grey": (0.450, 0.520, 0.560),
 }
-PLAIN_CLOTHES = np.array(
-    [
-        (0.10, 0.10, 0.12), (0.93, 0.92, 0.90), (0.16, 0.20, 0.34), (0.55, 0.10, 0.14), (0.30, 0.36, 0.32),
-        (0.62, 0.62, 0.64), (0.75, 0.62, 0.46), (0.20, 0.45, 0.60), (0.86, 0.72, 0.20), (0.78, 0.45, 0.52),
-        (0.35, 0.22, 0.40), (0.17, 0.42, 0.33),
-    ]
+MALE_STYLES = (
+    ("short", 0.34),
+    ("side", 0.25),
+    ("crop", 0.17),
+    ("buzz", 0.10),
+    ("curly_short", 0.10),
+    ("long", 0.04),
 )
-MALE_STYLES = (("short", 0.34), ("side", 0.25), ("crop", 0.17), ("buzz", 0.10), ("curly_short", 0.10), ("long", 0.04))
 FEMALE_STYLES = (
-    ("long", 0.30), ("wavy", 0.22), ("bob", 0.16), ("curly_long", 0.09), ("bun", 0.10), ("tied", 0.08), ("short", 0.05),
+    ("long", 0.30),
+    ("wavy", 0.22),
+    ("bob", 0.16),
+    ("curly_long", 0.09),
+    ("bun", 0.10),
+    ("tied", 0.08),
+    ("short", 0.05),
 )
 
 
@@ -114,51 +126,8 @@ class Person:
     wiry: float  # how much single strands stand out
 
 
-@dataclass(frozen=True)
-class Picture:
-    """What belongs to one picture: pose, light, expression, clothes, background."""
-
-    yaw: float  # sine; positive turns the face to the right of the picture
-    pitch: float  # sine; positive looks down
-    tilt: float  # slope of the body against the head (the crop takes the roll out of the head)
-    shift: tuple[float, float]  # misalignment of the crop
-    light: np.ndarray  # (3,) unit vector towards the key light
-    key: np.ndarray  # (3,) linear RGB
-    ambient: np.ndarray
-    rim: float
-    rim_side: int
-    gloss: float
-    smile: float
-    opening: float
-    closed: float  # how far the lids are down
-    brow_raise: float
-    gaze: tuple[float, float]
-    glasses: str  # none, clear, sun
-    frame_colour: np.ndarray
-    lens_colour: np.ndarray
-    hat: str  # none, cap, beanie, brim, headscarf
-    hat_colour: np.ndarray
-    hat_seed: float
-    earrings: str  # none, stud, hoop, drop
-    lipstick: float
-    lipstick_colour: np.ndarray
-    eye_shadow: float
-    eye_shadow_colour: np.ndarray
-    liner: float
-    necklace: str  # none, chain, beads, pendant
-    collar: str  # crew, vneck, shirt, suit, turtle, bare, hood
-    cloth: np.ndarray
-    cloth_second: np.ndarray
-    pattern: str  # plain, stripes, checks, knit, dots
-    background: str
-    exposure: float
-    contrast: float
-    warmth: float
-    flow: tuple[float, float]  # offsets into the noise tables for this picture's hair
-    loose: float
-
-
-def _choice(rng: np.random.Generator, table: tuple[tuple[str, float], ...]) -> str:
+def choice(rng: np.random.Generator, table: tuple[tuple[str, float], ...]) -> str:
+    """Draw a name from (name, weight) pairs."""
     total = sum(weight for _, weight in table)
     draw = rng.random() * total
     for name, weight in table:
@@ -168,7 +137,8 @@ def _choice(rng: np.random.Generator, table: tuple[tuple[str, float], ...]) -> s
     return table[-1][0]
 
 
-def _clipped(rng: np.random.Generator, mean: float, deviation: float, reach: float = 2.0) -> float:
+def clipped(rng: np.random.Generator, mean: float, deviation: float, reach: float = 2.0) -> float:
+    """A normal draw, cut off `reach` deviations from the mean."""
     return mean + deviation * float(np.clip(rng.standard_normal(), -reach, reach))
 
 
@@ -197,8 +167,8 @@ def sample_person(identity: int, distribution: str) -> Person:
     tone = float(rng.beta(0.9, 2.7) if not wild else rng.beta(0.95, 1.7))
     skin = _blend(SKIN_TONES, tone) * (1 + 0.03 * rng.standard_normal(3))
     m = 1.0 if male and age > 14 else 0.0
-    n = lambda mean, deviation: _clipped(rng, mean, deviation)  # noqa: E731
-    style = _choice(rng, MALE_STYLES if male else FEMALE_STYLES)
+    n = lambda mean, deviation: clipped(rng, mean, deviation)  # noqa: E731
+    style = choice(rng, MALE_STYLES if male else FEMALE_STYLES)
     if male and age < 15 and style == "buzz":
         style = "short"
     if not male and age < 11 and style in ("bun", "curly_long"):
@@ -208,14 +178,21 @@ def sample_person(identity: int, distribution: str) -> Person:
     if not male and old > 0.4 and rng.random() < 0.65:
         style = ("short", "bob", "curly_short")[int(rng.integers(3))]
     if tone > 0.62 and rng.random() < 0.5:
-        style = {"short": "buzz", "side": "curly_short", "long": "curly_long", "wavy": "curly_long"}.get(style, style)
+        style = {"short": "buzz", "side": "curly_short", "long": "curly_long", "wavy": "curly_long"}.get(
+            style, style
+        )
     greying = float(np.clip((age - 40) / 30 + 0.15 * rng.standard_normal(), 0, 1)) if age > 36 else 0.0
     dark = float(np.clip(tone * 1.9, 0, 1))
     colours = (
-        ("black", 0.10 + 0.9 * dark), ("dark_brown", 0.30), ("brown", 0.26 * (1 - 0.8 * dark)), ("light_brown", 0.14 * (1 - dark)),
-        ("blond", (0.24 if not male else 0.12) * (1 - dark)), ("platinum", (0.07 + 0.08 * child) * (1 - dark)), ("red", 0.07 * (1 - dark)),
+        ("black", 0.09 + 0.55 * dark),
+        ("dark_brown", 0.30),
+        ("brown", 0.26 * (1 - 0.8 * dark)),
+        ("light_brown", 0.14 * (1 - dark)),
+        ("blond", (0.24 if not male else 0.12) * (1 - dark)),
+        ("platinum", (0.07 + 0.08 * child) * (1 - dark)),
+        ("red", 0.07 * (1 - dark)),
     )
-    hair_name = _choice(rng, colours)
+    hair_name = choice(rng, colours)
     dyed = not male and rng.random() < (0.75 if not wild else 0.45)
     hair = np.array(HAIR_COLOURS[hair_name])
     beard_colour = hair * (0.9 + 0.25 * rng.random())
@@ -240,127 +217,80 @@ def sample_person(identity: int, distribution: str) -> Person:
     )
     receding = float(np.clip(rng.normal(0.15 + 0.55 * old, 0.25), 0, 1)) if male and age > 25 else 0.0
     light_eyes = (1 - dark) * (0.75 if hair_name in ("blond", "platinum", "light_brown", "red") else 0.4)
-    iris_name = _choice(
+    iris_name = choice(
         rng,
         (
-            ("brown", 0.35), ("dark", 0.15 + 0.8 * dark), ("hazel", 0.2 * (1 - dark)),
-            ("green", 0.35 * light_eyes), ("blue", 0.75 * light_eyes), ("grey", 0.25 * light_eyes),
+            ("brown", 0.35),
+            ("dark", 0.15 + 0.8 * dark),
+            ("hazel", 0.2 * (1 - dark)),
+            ("green", 0.35 * light_eyes),
+            ("blue", 0.75 * light_eyes),
+            ("grey", 0.25 * light_eyes),
         ),
     )
     width = n(2.06, 0.085) + 0.05 * m + 0.07 * child
     chin = n(3.54, 0.12) + 0.14 * m - 0.46 * child
     mouth_y = n(2.02, 0.07) + 0.03 * m - 0.16 * child
     return Person(
-        male=male, age=age, child=child, old=old, tone=tone, skin=np.clip(skin, 0.08, 0.99),
+        male=male,
+        age=age,
+        child=child,
+        old=old,
+        tone=tone,
+        skin=np.clip(skin, 0.08, 0.99),
         redness=float(np.clip(n(0.45, 0.28) + 0.2 * child, 0.05, 1.1)),
-        freckles=float(rng.uniform(0.4, 1.0)) if tone < 0.28 and rng.random() < (0.42 if hair_name == "red" else 0.13) else 0.0,
+        freckles=float(rng.uniform(0.4, 1.0))
+        if tone < 0.28 and rng.random() < (0.42 if hair_name == "red" else 0.13)
+        else 0.0,
         mottle_seed=(float(rng.random()), float(rng.random())),
-        width=width, chin=chin, crown=n(-3.12, 0.08) - 0.12 * child,
-        jaw=n(1.92, 0.16) + 0.34 * m + 0.15 * child, taper=n(1.55, 0.13) + 0.17 * m + 0.32 * child,
-        brow_height=n(0.63, 0.055) - 0.07 * m + 0.02 * child, brow_thickness=n(0.098, 0.02) + 0.035 * m - 0.03 * child,
-        brow_arch=n(0.13, 0.05) - 0.05 * m, brow_tilt=n(0.075, 0.06),
-        eye_size=n(1.03, 0.06) + 0.10 * child - 0.04 * m - 0.06 * old, eye_open=n(1.06, 0.11) + 0.12 * child - 0.1 * m - 0.12 * old,
-        eye_tilt=n(0.06, 0.07) - 0.06 * old, eye_round=n(0.5, 0.18), crease=float(np.clip(n(0.65, 0.25), 0, 1)),
+        width=width,
+        chin=chin,
+        crown=n(-3.12, 0.08) - 0.12 * child,
+        jaw=n(1.92, 0.16) + 0.34 * m + 0.15 * child,
+        taper=n(1.55, 0.13) + 0.17 * m + 0.32 * child,
+        brow_height=n(0.63, 0.055) - 0.07 * m + 0.02 * child,
+        brow_thickness=n(0.122, 0.02) + 0.03 * m - 0.015 * child,
+        brow_arch=n(0.13, 0.05) - 0.05 * m,
+        brow_tilt=n(0.075, 0.06),
+        eye_size=n(1.03, 0.06) + 0.10 * child - 0.04 * m - 0.06 * old,
+        eye_open=n(1.06, 0.11) + 0.12 * child - 0.1 * m - 0.12 * old,
+        eye_tilt=n(0.06, 0.07) - 0.06 * old,
+        eye_round=n(0.5, 0.18),
+        crease=float(np.clip(n(0.65, 0.25), 0, 1)),
         iris=np.clip(np.array(IRIS_COLOURS[iris_name]) * n(1.0, 0.12), 0.03, 0.9),
-        nose_length=n(1.43, 0.07) - 0.14 * child + 0.05 * m + 0.05 * old, nose_width=n(0.46, 0.045) + 0.05 * m + 0.11 * tone + 0.03 * old,
+        nose_length=n(1.43, 0.07) - 0.14 * child + 0.05 * m + 0.05 * old,
+        nose_width=n(0.46, 0.045) + 0.05 * m + 0.11 * tone + 0.03 * old,
         nose_bridge=n(1.0, 0.18) - 0.4 * child - 0.25 * tone + 0.12 * m,
-        mouth_y=mouth_y, mouth_width=n(0.80, 0.06) + 0.03 * m - 0.07 * child,
-        upper_lip=n(0.190, 0.035) - 0.03 * m - 0.035 * old + 0.06 * tone, lower_lip=n(0.275, 0.04) - 0.03 * m - 0.04 * old + 0.06 * tone,
-        bow=n(0.055, 0.02), lip_redness=float(np.clip(n(0.5, 0.2) + (0.0 if male else 0.15), 0.05, 1)),
-        ear_size=n(0.64, 0.05) + 0.06 * old, ear_out=n(0.05, 0.05), cheekbones=float(np.clip(n(0.6, 0.3), 0, 1.2)),
-        style=style, hair_name=hair_name, hair=hair,
-        hairline=n(-2.12, 0.15) - 0.35 * receding + 0.08 * child, recession=receding, volume=float(np.clip(n(0.54, 0.17), 0.15, 0.95)),
-        part=float(rng.choice([-1.0, 1.0]) * rng.uniform(0.15, 0.9)), fringe=fringe,
-        hair_end=float(rng.uniform(2.9, 5.2)), wave=float(rng.uniform(0.3, 1.0)),
-        stubble=stubble, beard=beard, beard_kind=beard_kind, moustache=moustache, beard_colour=np.clip(beard_colour, 0.04, 0.95),
-        wears_glasses=(0.85 if rng.random() < (0.06 if not wild else 0.2 + 0.2 * old - 0.08 * child) else 0.02),
-        frame=int(rng.integers(4)), frame_size=n(1.0, 0.08),
+        mouth_y=mouth_y,
+        mouth_width=n(0.80, 0.06) + 0.03 * m - 0.07 * child,
+        upper_lip=n(0.190, 0.035) - 0.03 * m - 0.035 * old + 0.06 * tone,
+        lower_lip=n(0.275, 0.04) - 0.03 * m - 0.04 * old + 0.06 * tone,
+        bow=n(0.055, 0.02),
+        lip_redness=float(np.clip(n(0.5, 0.2) + (0.0 if male else 0.15), 0.05, 1)),
+        ear_size=n(0.64, 0.05) + 0.06 * old,
+        ear_out=n(0.05, 0.05),
+        cheekbones=float(np.clip(n(0.6, 0.3), 0, 1.2)),
+        style=style,
+        hair_name=hair_name,
+        hair=hair,
+        hairline=n(-2.12, 0.15) - 0.35 * receding + 0.08 * child,
+        recession=receding,
+        volume=float(np.clip(n(0.54, 0.17), 0.15, 0.95)),
+        part=float(rng.choice([-1.0, 1.0]) * rng.uniform(0.15, 0.9)),
+        fringe=fringe,
+        hair_end=float(rng.uniform(2.9, 5.2)),
+        wave=float(rng.uniform(0.3, 1.0)),
+        stubble=stubble,
+        beard=beard,
+        beard_kind=beard_kind,
+        moustache=moustache,
+        beard_colour=np.clip(beard_colour, 0.04, 0.95),
+        wears_glasses=(
+            0.85 if rng.random() < (0.06 if not wild else 0.2 + 0.2 * old - 0.08 * child) else 0.02
+        ),
+        frame=int(rng.integers(4)),
+        frame_size=n(1.0, 0.08),
         make_up=0.0 if male or age < 15 else float(np.clip(n(0.72 if not wild else 0.35, 0.25), 0, 1)),
-        earring_probability=0.02 if male else (0.45 if not wild else 0.33) * (age > 8), wiry=float(rng.uniform(0.5, 1.0)),
-    )
-
-
-def _light(rng: np.random.Generator, wild: bool) -> dict:
-    """A key light, its colour and the ambient light: soft and frontal in a studio, anything outdoors."""
-    side = _clipped(rng, 0.0, 0.62 if wild else 0.36, 1.9)
-    height = -abs(_clipped(rng, 0.45, 0.28, 1.8)) - 0.08
-    light = np.array([side, height, 0.72 if wild else 0.95])
-    hard = float(rng.uniform(0.45, 1.0) if wild else rng.uniform(0.25, 0.6))
-    hue = rng.standard_normal() * (0.11 if wild else 0.045)
-    sky = rng.standard_normal() * (0.08 if wild else 0.03)
-    ambient = 0.50 - 0.30 * hard
-    return {
-        "light": light / np.linalg.norm(light),
-        "key": (0.54 + 0.36 * hard) * np.array([1 + hue, 1.0, 1 - 1.2 * hue]),
-        "ambient": ambient * np.array([1 + sky - 0.3 * hue, 1.0, 1 - sky + 0.5 * hue]),
-        "rim": float(rng.uniform(0.3, 1.0)) if rng.random() < (0.35 if wild else 0.2) else 0.0,
-        "rim_side": int(-np.sign(side) or 1),
-        "gloss": float(rng.uniform(0.3, 1.0)),
-    }
-
-
-def _wear(rng: np.random.Generator, person: Person, wild: bool) -> dict:
-    """Glasses, hat, jewellery and clothes of one picture."""
-    glasses = "clear" if rng.random() < person.wears_glasses else "none"
-    if rng.random() < (0.05 if wild else 0.015) and person.age > 5:
-        glasses = "sun"
-    dark = rng.random() < 0.72
-    frame = np.full(3, 0.06) if dark else np.array([(0.62, 0.50, 0.28), (0.55, 0.56, 0.58), (0.35, 0.10, 0.10), (0.20, 0.22, 0.36)][int(rng.integers(4))])
-    hats = (("cap", 0.4), ("beanie", 0.3), ("brim", 0.2), ("headscarf", 0.1 if not person.male else 0.0))
-    hat = _choice(rng, hats) if rng.random() < (0.13 if wild else 0.03) else "none"
-    earrings = "none"
-    if rng.random() < person.earring_probability:
-        earrings = _choice(rng, (("stud", 0.35), ("hoop", 0.3), ("drop", 0.35)))
-    collars = (
-        (("suit", 0.34), ("shirt", 0.26), ("crew", 0.22), ("vneck", 0.1), ("turtle", 0.05), ("hood", 0.03))
-        if person.male and not wild
-        else (("crew", 0.35), ("shirt", 0.28), ("hood", 0.14), ("vneck", 0.1), ("suit", 0.07), ("turtle", 0.06))
-        if person.male or wild
-        else (("bare", 0.34), ("vneck", 0.24), ("crew", 0.2), ("shirt", 0.12), ("turtle", 0.06), ("suit", 0.04))
-    )
-    collar = _choice(rng, collars)
-    necklace = "none"
-    if not person.male and person.age > 10 and collar in ("bare", "vneck", "crew") and rng.random() < 0.32:
-        necklace = _choice(rng, (("chain", 0.4), ("beads", 0.3), ("pendant", 0.3)))
-    return {
-        "glasses": glasses, "frame_colour": frame,
-        "lens_colour": np.array([(0.03, 0.03, 0.035), (0.10, 0.05, 0.03), (0.03, 0.06, 0.10)][int(rng.integers(3))]),
-        "hat": hat, "hat_colour": PLAIN_CLOTHES[int(rng.integers(len(PLAIN_CLOTHES)))], "hat_seed": float(rng.random()),
-        "earrings": earrings, "necklace": necklace, "collar": collar,
-        "cloth": np.clip(PLAIN_CLOTHES[int(rng.integers(len(PLAIN_CLOTHES)))] + 0.05 * rng.standard_normal(3), 0.03, 0.96),
-        "cloth_second": PLAIN_CLOTHES[int(rng.integers(len(PLAIN_CLOTHES)))],
-        "pattern": _choice(rng, (("plain", 0.5), ("stripes", 0.13), ("checks", 0.13), ("knit", 0.14), ("dots", 0.1))),
-    }
-
-
-def sample_picture(person: Person, identity: int, picture: int, distribution: str) -> Picture:
-    """Sample pose, light, expression, wear and background of picture number `picture` of `identity`."""
-    wild = distribution == "ffhq"
-    rng = np.random.default_rng([identity, 29, picture, int(wild)])
-    smiling = rng.random() < (0.50 if not wild else 0.54)
-    smile = float(rng.uniform(0.5, 1.0)) if smiling else float(rng.uniform(-0.12, 0.18))
-    opens = rng.random() < (0.74 if smiling else 0.20)
-    opening = float(rng.uniform(0.35, 1.0)) * (1.0 if smiling else 0.8) if opens else 0.0
-    closed = 1.0 if rng.random() < (0.03 if not wild else 0.06) else float(np.clip(rng.normal(0.02, 0.08), 0, 0.35))
-    colours = np.array([(0.72, 0.10, 0.14), (0.80, 0.32, 0.38), (0.60, 0.16, 0.26), (0.78, 0.38, 0.32), (0.42, 0.08, 0.16)])
-    shadows = np.array([(0.42, 0.30, 0.26), (0.30, 0.26, 0.30), (0.32, 0.36, 0.50), (0.52, 0.34, 0.42), (0.46, 0.40, 0.28)])
-    outdoor = (("bokeh", 0.34), ("street", 0.22), ("foliage", 0.24), ("sky", 0.10), ("wall", 0.10))
-    studio = (("studio", 0.48), ("curtain", 0.12), ("wall", 0.14), ("panel", 0.16), ("bokeh", 0.10))
-    made_up = person.make_up * float(rng.uniform(0.5, 1.15))
-    return Picture(
-        yaw=float(np.clip(rng.normal(0, 0.15 if not wild else 0.25), -0.48, 0.48)),
-        pitch=float(np.clip(rng.normal(0.0, 0.055 if not wild else 0.10), -0.22, 0.22)),
-        tilt=float(np.clip(rng.normal(0, 0.10 if not wild else 0.15), -0.32, 0.32)),
-        shift=tuple(float(v) for v in np.clip(rng.standard_normal(2), -2, 2) * (0.02 if not wild else 0.05)),
-        **_light(rng, wild),
-        smile=smile, opening=opening, closed=closed,
-        brow_raise=float(np.clip(rng.normal(0.0, 0.06) + 0.08 * (rng.random() < 0.1), -0.09, 0.2)),
-        gaze=(float(np.clip(rng.normal(0, 0.3), -1, 1)), float(np.clip(rng.normal(0, 0.2), -0.6, 0.6))),
-        **_wear(rng, person, wild),
-        lipstick=float(np.clip(made_up, 0, 1)) if made_up > 0.42 else 0.0, lipstick_colour=colours[int(rng.integers(5))],
-        eye_shadow=made_up * float(rng.uniform(0.2, 1.0)), eye_shadow_colour=shadows[int(rng.integers(5))], liner=made_up,
-        background=_choice(rng, outdoor if wild else studio),
-        exposure=_clipped(rng, 1.0, 0.16 if wild else 0.08), contrast=_clipped(rng, 0.5, 0.25),
-        warmth=_clipped(rng, 0.0, 0.05 if wild else 0.02), flow=(float(rng.random()), float(rng.random())),
-        loose=float(rng.random()),
+        earring_probability=0.02 if male else (0.45 if not wild else 0.33) * (age > 8),
+        wiry=float(rng.uniform(0.5, 1.0)),
     )

@@ -15,7 +15,8 @@ from replication.data.drawn_faces.canvas import UNITS, Canvas
 from replication.data.drawn_faces.face import Scene, paint_ears, paint_head, paint_neck, paint_nostrils
 from replication.data.drawn_faces.features import paint_brows, paint_eyes, paint_facial_hair, paint_mouth
 from replication.data.drawn_faces.hair import ears_show, paint_back_hair, paint_front_hair
-from replication.data.drawn_faces.person import DISTRIBUTIONS, sample_person, sample_picture
+from replication.data.drawn_faces.person import DISTRIBUTIONS, sample_person
+from replication.data.drawn_faces.picture import sample_picture
 from replication.data.drawn_faces.wear import (
     paint_clothes,
     paint_earrings,
@@ -56,9 +57,13 @@ class FaceBatch:
 
 def _check(distribution: str, size: int) -> None:
     if distribution not in DISTRIBUTIONS:
-        raise InputError(f"drawn faces: distribution is {distribution!r}; it must be one of {', '.join(DISTRIBUTIONS)}.")
+        raise InputError(
+            f"drawn faces: distribution is {distribution!r}; it must be one of {', '.join(DISTRIBUTIONS)}."
+        )
     if isinstance(size, bool) or not isinstance(size, int | np.integer) or not SMALLEST <= size <= LARGEST:
-        raise InputError(f"drawn faces: size is {size!r}; it must be a whole number from {SMALLEST} to {LARGEST}.")
+        raise InputError(
+            f"drawn faces: size is {size!r}; it must be a whole number from {SMALLEST} to {LARGEST}."
+        )
 
 
 def _whole(name: str, value: int, least: int) -> None:
@@ -68,7 +73,7 @@ def _whole(name: str, value: int, least: int) -> None:
 
 def _scale(size: int) -> float:
     """Samples per pixel: enough for lashes and strands at small sizes, none wasted at large ones."""
-    return 2.0 if size <= 48 else 1.5 if size <= 160 else 1.0
+    return 2.0 if size <= 80 else 1.5 if size <= 160 else 1.0
 
 
 def draw_face(identity: int, picture: int, *, distribution: str, size: int) -> DrawnFace:
@@ -156,7 +161,10 @@ def _draw_batch(task: tuple[int, int, str, int, int, int]) -> FaceBatch:
     start, count, distribution, size, seed, pictures = task
     faces = [
         draw_face(
-            seed * IDENTITIES_PER_SEED + index // pictures, index % pictures, distribution=distribution, size=size
+            seed * IDENTITIES_PER_SEED + index // pictures,
+            index % pictures,
+            distribution=distribution,
+            size=size,
         )
         for index in range(start, start + count)
     ]
@@ -196,9 +204,18 @@ def draw_faces(
     ):  # fmt: skip
         _whole(name, value, least)
     if (start + count - 1) // pictures_per_identity >= IDENTITIES_PER_SEED:
-        raise InputError(f"drawn faces: start + count is {start + count}; a seed has {IDENTITIES_PER_SEED} people only.")
+        raise InputError(
+            f"drawn faces: start + count is {start + count}; a seed has {IDENTITIES_PER_SEED} people only."
+        )
     tasks = [
-        (first, min(batch, start + count - first), distribution, int(size), int(seed), int(pictures_per_identity))
+        (
+            first,
+            min(batch, start + count - first),
+            distribution,
+            int(size),
+            int(seed),
+            int(pictures_per_identity),
+        )
         for first in range(start, start + count, batch)
     ]
     return _batches(tasks, workers)

@@ -41,9 +41,22 @@ def paint_clothes(scene: Scene) -> None:
     a = np.abs(across)
     broad = 1.0 + 0.18 * (p.male and p.age > 15) - 0.22 * p.child
     lean = across * q.tilt * 0.5
-    shoulder = 3.30 + 0.50 * np.clip((a - 1.25) / broad, 0, None) ** 0.85 + 0.9 * np.clip(a - 3.1 * broad, 0, None) ** 2 - lean
+    shoulder = (
+        3.30
+        + 0.50 * np.clip((a - 1.25) / broad, 0, None) ** 0.85
+        + 0.9 * np.clip(a - 3.1 * broad, 0, None) ** 2
+        - lean
+    )
     shoulder = shoulder + 0.12 * p.child
-    neck = {"crew": 4.12, "vneck": 3.80, "shirt": 3.58, "suit": 3.58, "turtle": 3.42, "bare": 4.06, "hood": 3.8}[q.collar] + 0.12 * (not p.male)
+    neck = {
+        "crew": 4.12,
+        "vneck": 3.80,
+        "shirt": 3.58,
+        "suit": 3.58,
+        "turtle": 3.42,
+        "bare": 4.06,
+        "hood": 3.8,
+    }[q.collar] + 0.12 * (not p.male)
     if q.collar in ("shirt", "suit", "vneck"):
         depth = 4.7 if q.collar != "vneck" else 4.9
         line = depth - np.clip(a / 1.55, 0, 1.2) * (depth - neck) * 1.05
@@ -53,7 +66,7 @@ def paint_clothes(scene: Scene) -> None:
         line = neck - 0.50 * np.clip(a / 1.45, 0, 1.3) ** 2 * (1 if q.collar != "turtle" else 0.2)
     top = np.maximum(shoulder, line)
     if q.collar == "turtle":
-        top = np.where(a < 1.52, neck + 0.06 * a, shoulder)
+        top = np.minimum(shoulder, np.where(a < 1.42, neck - 0.10 * a, 9.0))
     colour = _cloth_colour(scene, box, across, q.cloth)
     if q.collar == "bare":
         # Bare shoulders are skin: they take the neck's label, with straps or an edge of cloth below.
@@ -71,16 +84,22 @@ def paint_clothes(scene: Scene) -> None:
     if q.collar == "turtle":
         roll = np.clip((y - top) / 0.55, 0, 1)
         ribs = 0.88 + 0.12 * np.sin(across * 20)
-        c.paint(box, alpha * (a < 1.52) * (roll < 1), colour * (1.25 - 0.5 * roll) * ribs)
+        c.paint(box, alpha * ramp(1.46, 1.36, a) * ramp(1.0, 0.5, roll), colour * (1.25 - 0.5 * roll) * ribs)
     if q.collar in ("shirt", "suit"):
-        white = q.cloth if q.collar == "shirt" else np.array([0.93, 0.93, 0.95]) * (0.6 + 0.4 * (q.cloth_second.mean() > 0.3)) + 0.0
+        white = (
+            q.cloth
+            if q.collar == "shirt"
+            else np.array([0.93, 0.93, 0.95]) * (0.6 + 0.4 * (q.cloth_second.mean() > 0.3)) + 0.0
+        )
         flap = np.maximum(np.abs((y - 3.50) - 0.62 * (1.50 - a)) - 0.34, np.maximum(a - 1.58, 0.22 - a))
         flap = np.maximum(flap, 3.1 - y)
         shape = c.cover(flap, 0.03)
         shade = 0.80 + 0.30 * np.clip((y - 2.7) / 1.4, 0, 1) - 0.25 * np.exp(-(((flap + 0.02) / 0.05) ** 2))
         c.paint(box, shape, linear(white) * scene.level * shade, labels.CLOTH)
         if q.collar == "suit":
-            inner = c.cover(a - 0.62 * np.clip(4.6 - y, 0, 2), 0.03) * c.cover(3.92 - y + 0.5 * (0.5 - a), 0.03)
+            inner = c.cover(a - 0.62 * np.clip(4.6 - y, 0, 2), 0.03) * c.cover(
+                3.92 - y + 0.5 * (0.5 - a), 0.03
+            )
             c.paint(box, inner, linear(white) * scene.level * 0.9, labels.CLOTH)
             tie = c.cover(a - 0.20 - 0.10 * np.clip(y - 3.7, 0, 1), 0.03) * c.cover(3.92 - y, 0.03)
             if p.male:
@@ -92,7 +111,7 @@ def paint_clothes(scene: Scene) -> None:
 
 def paint_necklace(scene: Scene) -> None:
     """A chain, beads or a pendant on the neck."""
-    c, p, q = scene.canvas, scene.person, scene.picture
+    c, q = scene.canvas, scene.picture
     if q.necklace == "none":
         return
     box = c.box(-2.4, 2.4, 2.4, 4.4)
@@ -111,7 +130,12 @@ def paint_necklace(scene: Scene) -> None:
     c.paint(box, alpha, linear(metal) * scene.level * glint * shine * 1.15, labels.NECK_L)
     if q.necklace == "pendant":
         drop = np.sqrt(across**2 + ((y - low - 0.10) * 0.75) ** 2)
-        c.paint(box, c.cover(drop - 0.15, 0.03) * (y < 4.2), linear(q.cloth_second) * scene.level * (1.5 - drop * 5), labels.NECK_L)
+        c.paint(
+            box,
+            c.cover(drop - 0.15, 0.03) * (y < 4.2),
+            linear(q.cloth_second) * scene.level * (1.5 - drop * 5),
+            labels.NECK_L,
+        )
 
 
 def paint_earrings(scene: Scene) -> None:
@@ -161,7 +185,12 @@ def paint_glasses(scene: Scene) -> None:
     turn = q.yaw * 0.22
     a = np.abs(u - turn)
     scale = p.frame_size * (1.10 if sun else 1.0)
-    half_w, half_h, power, sag = [(0.78, 0.50, 4.0, 0.10), (0.70, 0.62, 2.0, 0.12), (0.80, 0.58, 2.8, 0.16), (0.76, 0.44, 3.0, 0.02)][p.frame]
+    half_w, half_h, power, sag = [
+        (0.78, 0.50, 4.0, 0.10),
+        (0.70, 0.62, 2.0, 0.12),
+        (0.80, 0.58, 2.8, 0.16),
+        (0.76, 0.44, 3.0, 0.02),
+    ][p.frame]
     half_w, half_h = half_w * scale, half_h * scale * (1.12 if sun else 1.0)
     du = np.abs(a - 1.06) / half_w
     dv = np.abs(v - 0.08 - sag * 0.5 + 0.10 * (a - 1.06)) / half_h
@@ -170,7 +199,10 @@ def paint_glasses(scene: Scene) -> None:
     rim = np.abs(lens) - width
     bridge = np.maximum(np.abs(v + 0.10 - 0.25 * a * a) - 0.055, a - (1.08 - half_w))
     reach = 1.06 + half_w
-    temple = np.maximum(np.abs(v + 0.14) - 0.07, np.maximum(reach - 0.04 - a, np.abs(scene.across[box]) - scene.width[rows] * 1.01))
+    temple = np.maximum(
+        np.abs(v + 0.14) - 0.07,
+        np.maximum(reach - 0.04 - a, np.abs(scene.across[box]) - scene.width[rows] * 1.01),
+    )
     frame = np.minimum(np.minimum(rim, bridge), temple)
     inside = c.cover(lens, 0.02)
     # Shadow of the frame on the skin below.
@@ -178,7 +210,11 @@ def paint_glasses(scene: Scene) -> None:
     low = np.abs(lens + 0.02 - 0.12 * (v > 0)) - width * 1.3
     c.shade(box, 1 - 0.22 * c.cover(low, 0.16) * scene.head[box])
     if sun:
-        sheen = ramp(0.55, -0.75, v) * 0.30 + 0.25 * bell(u * 0.8 - v, 0.9 + lx, 0.30) + 0.15 * bell(u * 0.8 - v, -1.0 + lx, 0.2)
+        sheen = (
+            ramp(0.55, -0.75, v) * 0.30
+            + 0.25 * bell(u * 0.8 - v, 0.9 + lx, 0.30)
+            + 0.15 * bell(u * 0.8 - v, -1.0 + lx, 0.2)
+        )
         colour = linear(q.lens_colour) + sheen * linear((0.62, 0.72, 0.85)) * 0.35 * scene.level
         c.paint(box, inside * 0.96, colour)
     else:
@@ -213,7 +249,10 @@ def paint_hat(scene: Scene) -> None:
     if q.hat == "brim":
         width = reach * 0.98 * (1 - 0.24 * t) - 8 * np.clip(top - 0.1 - y, 0, None)
     dome = np.maximum(np.abs(x) - width, (y - edge) * 0.9)
-    cloth = noise("lock", x * 0.05 + q.hat_seed, y * 0.08) * 0.08 + noise("grain", x * 0.11 + q.hat_seed, y * 0.11) * 0.022
+    cloth = (
+        noise("lock", x * 0.05 + q.hat_seed, y * 0.08) * 0.08
+        + noise("grain", x * 0.11 + q.hat_seed, y * 0.11) * 0.022
+    )
     nx = np.clip(x / reach * 0.9, -0.96, 0.96)
     ny = -0.75 * np.clip(t * 1.15, 0, 1) ** 1.5
     light = scene.lit(nx + 0 * ny, ny + 0 * nx, np.sqrt(np.clip(1.05 - nx * nx - ny * ny, 0.08, 1)))
@@ -222,7 +261,15 @@ def paint_hat(scene: Scene) -> None:
     depth = 0.75 if q.hat in ("cap", "brim") else 0.25
     drop = (y - edge) / depth
     strength = 0.62 if q.hat in ("cap", "brim") else 0.4
-    c.shade(full, 1 - strength * np.clip(1 - drop, 0, 1) ** 1.3 * (np.abs(x) < reach) * (y > edge) * c.cover(scene.distance[full], 0.1))
+    c.shade(
+        full,
+        1
+        - strength
+        * np.clip(1 - drop, 0, 1) ** 1.3
+        * (np.abs(x) < reach)
+        * (y > edge)
+        * c.cover(scene.distance[full], 0.1),
+    )
     if q.hat == "beanie":
         ribs = 0.90 + 0.16 * np.sin(x * 17 / np.maximum(np.sqrt(np.clip(1.15 - nx * nx, 0.1, 2)), 0.3))
         cuff = ramp(0.62, 0.56, edge - y)
@@ -233,7 +280,9 @@ def paint_hat(scene: Scene) -> None:
         colour = colour + badge * (linear(q.cloth_second) * light - colour) * (q.hat_seed > 0.4)
     if q.hat == "brim":
         band = ramp(0.58, 0.52, edge - y)
-        colour = colour * (1 - 0.15 * bell(x, 0, 0.5) * t) + band * (linear(q.cloth_second * 0.5) * light - colour)
+        colour = colour * (1 - 0.15 * bell(x, 0, 0.5) * t) + band * (
+            linear(q.cloth_second * 0.5) * light - colour
+        )
     c.paint(full, c.cover(dome, 0.03), colour, labels.HAT)
     if q.hat == "headscarf":
         folds = 0.88 + 0.14 * noise("lock", (np.abs(x) - 0.3 * y) * 0.10 + q.hat_seed, y * 0.05)
@@ -247,5 +296,8 @@ def paint_hat(scene: Scene) -> None:
         px, py = x - 1.2 * q.yaw * (q.hat == "cap"), y - line - 0.06 * x * x - 0.10 - turn
         visor = (np.sqrt((px / wide) ** 2 + (py / long) ** 2) - 1) * long
         visor = np.maximum(visor, -py - 0.30)
-        tone = np.clip(0.70 - 0.75 * py / long, 0.16, 1.25)
-        c.paint(full, c.cover(visor, 0.03), linear(q.hat_colour) * scene.level * tone * (0.95 + cloth), labels.HAT)
+        tone = np.clip(0.78 - 0.80 * py / long, 0.16, 1.25) * (
+            1 - 0.6 * bell(visor, 0.0, 0.03) - 0.5 * bell(py, -0.30, 0.07)
+        )
+        peak = q.cloth_second if q.hat == "cap" and q.hat_seed > 0.5 else q.hat_colour
+        c.paint(full, c.cover(visor, 0.03), linear(peak) * scene.level * tone * (0.95 + cloth), labels.HAT)
