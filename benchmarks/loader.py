@@ -98,11 +98,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=3, help="turns of each kind; the fastest counts")
     arguments = parser.parse_args()
-    print(
-        json.dumps(
-            measure(arguments.size, arguments.images, arguments.batch_size, arguments.rounds), indent=2
-        )
-    )
+    print(json.dumps(measure(arguments.size, arguments.images, arguments.batch_size, arguments.rounds), indent=2))
 
 
 if __name__ == "__main__":

@@ -44,12 +44,9 @@ def picture_pair(count: int, size: int) -> tuple[np.ndarray, np.ndarray]:
 def feature_pair(count: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     """Non-negative, correlated features with a falling spectrum: float32 (count, width) each."""
     rng = np.random.default_rng(0)
-    mixing = rng.normal(size=(width, width)).astype(np.float32) * np.linspace(
-        1, 0.02, width, dtype=np.float32
-    )
+    mixing = rng.normal(size=(width, width)).astype(np.float32) * np.linspace(1, 0.02, width, dtype=np.float32)
     return tuple(
-        np.maximum(rng.normal(shift, 1, (count, width)).astype(np.float32) @ mixing, 0) / width
-        for shift in (0.0, 0.05)
+        np.maximum(rng.normal(shift, 1, (count, width)).astype(np.float32) @ mixing, 0) / width for shift in (0.0, 0.05)
     )
 
 
@@ -78,9 +75,7 @@ def compare(name: str, ours: Callable, reference: Callable, *, repeats: int, rel
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1, help="torch threads; BLAS follows OMP_NUM_THREADS")
     parser.add_argument("--images", type=int, default=16)
@@ -105,9 +100,7 @@ def main() -> None:
         compare(
             f"PSNR  {label}",
             lambda x=x, y=y: psnr(x, y).cpu().numpy(),
-            lambda a=a, b=b: [
-                peak_signal_noise_ratio(p, q, data_range=255) for p, q in zip(a, b, strict=True)
-            ],
+            lambda a=a, b=b: [peak_signal_noise_ratio(p, q, data_range=255) for p, q in zip(a, b, strict=True)],
             repeats=arguments.repeats,
         )
     count, width = arguments.features

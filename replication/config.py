@@ -71,6 +71,7 @@ class DataSet:
     folder: str | None = None
     table: str | None = None
     parsing_folder: str | None = None
+    parsing_order: Literal["bisenet", "g_mask"] = "bisenet"
     test_fraction: Share = 0.1
     skip_corrupt: bool = False
     allow_upscaling: bool = False
@@ -107,6 +108,7 @@ class Schedule:
     betas: tuple[Share, Share]
     epochs: Positive | None = None
     images: Count | None = None
+    decay: Literal["constant", "cosine"] = "constant"
 
     def total_images(self, train_images: int) -> int:
         """Images to see: `images`, or epochs times the training set's size."""
@@ -144,6 +146,7 @@ class Parser:
     source: Literal["train", "published"]
     width: Count
     upscale: Annotated[int, Range(1, 8)]
+    output_stride: Literal["8", "4"] = "8"
     schedule: Schedule | None = None
     weights: str | None = None
 
@@ -283,11 +286,11 @@ class Parameters:
     def experiment(self, name: str) -> Experiment:
         """One entry of `experiments`; InputError names those that exist."""
         if name not in self.experiments:
-            raise InputError(f"experiment {name!r} does not exist{_hint(name, self.experiments)}")
+            raise InputError(f"experiment {name!r} does not exist{hint(name, self.experiments)}")
         return self.experiments[name]
 
 
-def _hint(name: str, allowed: typing.Iterable[str]) -> str:
+def hint(name: str, allowed: typing.Iterable[str]) -> str:
     allowed = list(allowed)
     close = difflib.get_close_matches(str(name), allowed, n=1)
     return (f"; did you mean {close[0]!r}?" if close else "") + f" (allowed: {', '.join(allowed)})"
@@ -297,7 +300,7 @@ def _merge(base: dict, change: dict, path: str) -> dict:
     merged = dict(base)
     for key, value in change.items():
         if key not in base:
-            raise InputError(f"{path}.{key}: unknown key{_hint(key, base)}")
+            raise InputError(f"{path}.{key}: unknown key{hint(key, base)}")
         if isinstance(base[key], dict):
             if not isinstance(value, dict):
                 raise InputError(f"{path}.{key}: must be a mapping of {', '.join(base[key])}, got {value!r}")
@@ -361,13 +364,11 @@ def _build_dataclass(kind: type, value: Any, path: str) -> Any:
     fields = {f.name: f for f in dataclasses.fields(kind)}
     for key in value:
         if key not in fields:
-            raise InputError(f"{path + '.' if path else ''}{key}: unknown key{_hint(key, fields)}")
+            raise InputError(f"{path + '.' if path else ''}{key}: unknown key{hint(key, fields)}")
     missing = [
         name
         for name, f in fields.items()
-        if name not in value
-        and f.default is dataclasses.MISSING
-        and f.default_factory is dataclasses.MISSING
+        if name not in value and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
     ]
     if missing:
         raise InputError(f"{where}: missing key {missing[0]!r}")
@@ -417,7 +418,9 @@ def _check_together(p: Parameters) -> None:
         m = p.mdrnet_of(name)
         grid = size // 2
         if grid % m.size.patch:
-            raise InputError(f"mdrnet.size.patch: must divide the feature grid {grid} = image_size/2, got {m.size.patch}")
+            raise InputError(
+                f"mdrnet.size.patch: must divide the feature grid {grid} = image_size/2, got {m.size.patch}"
+            )
         if m.size.channels % 8:
             raise InputError(f"mdrnet.size.channels: must be a multiple of 8, got {m.size.channels}")
         if (m.schedule.epochs is None) == (m.schedule.images is None):
@@ -450,15 +453,21 @@ def profile_names() -> list[str]:
 def activate_profile(name: str, path: str | Path = "params.yaml") -> bool:
     """Make a packaged profile the active `params.yaml`; true if the file changed.
 
+    A params.yaml with changes of its own is kept beside it as `params.edited.yaml`: nothing typed is lost.
+
     Raises:
         InputError: no such profile.
     """
     if name not in profile_names():
-        raise InputError(f"profile {name!r} does not exist{_hint(name, profile_names())}")
+        raise InputError(f"profile {name!r} does not exist{hint(name, profile_names())}")
     text = (PROFILES / f"{name}.yaml").read_text(encoding="utf-8")
     load_parameters(PROFILES / f"{name}.yaml")
     path = Path(path)
-    if path.is_file() and path.read_text(encoding="utf-8") == text:
-        return False
+    if path.is_file():
+        before = path.read_text(encoding="utf-8")
+        if before == text:
+            return False
+        if before not in [(PROFILES / f"{n}.yaml").read_text(encoding="utf-8") for n in profile_names()]:
+            write_text(path.with_name("params.edited.yaml"), before)
     write_text(path, text)
     return True

@@ -104,8 +104,7 @@ class Distributed:
             return
         if device.type != "cuda":
             raise InputError(
-                f"batch norm ({norms[0]}) over {self.world_size} processes needs CUDA: use one process on "
-                f"{device.type}"
+                f"batch norm ({norms[0]}) over {self.world_size} processes needs CUDA: use one process on {device.type}"
             )
         nn.SyncBatchNorm.convert_sync_batchnorm(module)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from replication.atomic import atomic_file, write_text
-from replication.config import _hint
+from replication.config import hint
 from replication.errors import InputError
 
 
@@ -55,6 +55,7 @@ def execute(notebook: str | Path, output: str | Path, parameters: dict[str, Any]
             request_save_on_cell_execute=False,
             stdout_file=sys.stdout,
             stderr_file=sys.stderr,
+            extra_arguments=["--IPKernelApp.log_level=40"],  # it warns of TCP on loopback at every start
         )
     except NoSuchKernel as error:
         raise InputError(
@@ -87,7 +88,7 @@ def check_parameters(notebook: Path, parameters: dict[str, Any]) -> None:
     known = papermill.inspect_notebook(str(notebook))
     for name in parameters:
         if name not in known:
-            raise InputError(f"{notebook}: unknown parameter {name!r}{_hint(name, known)}")
+            raise InputError(f"{notebook}: unknown parameter {name!r}{hint(name, known)}")
 
 
 def normalise(notebook) -> None:
@@ -109,9 +110,11 @@ def normalise(notebook) -> None:
 
 
 def to_html(notebook, title: str) -> str:
-    """The notebook as one self-contained HTML page, code folded away behind nothing: prose, code and outputs."""
+    """The notebook as one self-contained HTML page: prose, code and outputs."""
     from nbconvert import HTMLExporter
 
     exporter = HTMLExporter(template_name="lab", embed_images=True)
+    # Its only messages are warnings of missing alternative texts, one for every plot.
+    exporter.log.setLevel("ERROR")
     body, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"name": title}})
     return body

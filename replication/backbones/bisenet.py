@@ -78,9 +78,7 @@ class ResNet18Trunk(nn.Module):
         channels = (width, width, 2 * width, 4 * width, 8 * width)
         for level in range(1, 5):
             first = BasicBlock(channels[level - 1], channels[level], stride=1 if level == 1 else 2)
-            setattr(
-                self, f"layer{level}", nn.Sequential(first, BasicBlock(channels[level], channels[level], 1))
-            )
+            setattr(self, f"layer{level}", nn.Sequential(first, BasicBlock(channels[level], channels[level], 1)))
 
     def forward(self, x: Tensor) -> TrunkFeatures:
         stem = F.relu(self.bn1(self.conv1(x)), inplace=True)

@@ -73,9 +73,7 @@ class ReconstructionTraining(Trainable):
 
     needs = frozenset()
 
-    def __init__(
-        self, network: ReconstructionNetwork, *, lr: float = 2e-4, betas: tuple[float, float] = (0.9, 0.99)
-    ):
+    def __init__(self, network: ReconstructionNetwork, *, lr: float = 2e-4, betas: tuple[float, float] = (0.9, 0.99)):
         super().__init__()
         self.network = network
         self.optimizer = torch.optim.Adam(network.parameters(), lr=lr, betas=betas)

@@ -53,9 +53,7 @@ def _polygon(points: list[tuple[float, float]], canvas: ImageDraw.ImageDraw) -> 
     canvas.polygon(points, fill=255)
 
 
-def _wobbly_circle(
-    rng: np.random.Generator, side: int, radius: float, count: int
-) -> list[tuple[float, float]]:
+def _wobbly_circle(rng: np.random.Generator, side: int, radius: float, count: int) -> list[tuple[float, float]]:
     """A closed outline: a circle whose radius follows three random harmonics, squeezed along one axis."""
     angles = np.linspace(0, 2 * math.pi, count, endpoint=False)
     strengths, phases = rng.uniform(0.05, 0.22, 3), rng.uniform(0, 2 * math.pi, 3)
@@ -94,9 +92,7 @@ def _straight(rng: np.random.Generator, side: int, pen: float) -> Iterator[Stamp
     dx, dy = 0.5 * length * math.cos(angle), 0.5 * length * math.sin(angle)
     width = pen * rng.uniform(0.4, 0.9)
     for part in np.linspace(-1, 1, 5)[:-1].tolist():
-        yield partial(
-            _segment, x + part * dx, y + part * dy, x + (part + 0.5) * dx, y + (part + 0.5) * dy, width
-        )
+        yield partial(_segment, x + part * dx, y + part * dy, x + (part + 0.5) * dx, y + (part + 0.5) * dy, width)
 
 
 def _outline(rng: np.random.Generator, side: int, pen: float) -> Iterator[Stamp]:

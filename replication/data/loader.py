@@ -132,9 +132,7 @@ class TrainingBatches:
                 f"faces of {store.size} px ({store.path}) cannot have masks of {masks.size} px ({masks.path})"
             )
         if batch_size < 1 or batch_size % world_size:
-            raise InputError(
-                f"batch_size={batch_size}: it has to be a positive multiple of the {world_size} processes"
-            )
+            raise InputError(f"batch_size={batch_size}: it has to be a positive multiple of the {world_size} processes")
         if not 0 <= rank < world_size:
             raise InputError(f"rank={rank}: ranks go from 0 to {world_size - 1}")
         if bank is not None and bank < 1:
@@ -142,9 +140,7 @@ class TrainingBatches:
         self.fields = frozenset(fields) - {"image", "mask"}
         unknown = sorted(self.fields - set(OPTIONAL_FIELDS))
         if unknown:
-            raise InputError(
-                f"batch field {unknown[0]!r} is unknown; allowed are {', '.join(OPTIONAL_FIELDS)}"
-            )
+            raise InputError(f"batch field {unknown[0]!r} is unknown; allowed are {', '.join(OPTIONAL_FIELDS)}")
         store.require(self.fields)
         self._rows = store.rows("train") if image_rows is None else np.asarray(image_rows, dtype=np.int64)
         if not len(self._rows):
@@ -153,9 +149,7 @@ class TrainingBatches:
         self._extra_images = frozenset(extra_images)
         for name, array in self._extras.items():
             if bank is None or len(array) != bank:
-                raise InputError(
-                    f"extra {name!r} has {len(array)} rows; it has to be aligned with a bank ({bank})"
-                )
+                raise InputError(f"extra {name!r} has {len(array)} rows; it has to be aligned with a bank ({bank})")
         if self._extra_images - set(self._extras):
             raise InputError(
                 f"extra_images names {sorted(self._extra_images - set(self._extras))[0]!r}, which is no extra"
@@ -219,9 +213,7 @@ class TrainingBatches:
             if name in self._extra_images:
                 batch[name] = images_to_tensor(rows)
             else:
-                batch[name] = torch.from_numpy(
-                    rows.astype(np.float32 if rows.dtype.kind == "f" else np.int64)
-                )
+                batch[name] = torch.from_numpy(rows.astype(np.float32 if rows.dtype.kind == "f" else np.int64))
         batch["pairs"] = np.asarray(numbers, dtype=np.int64)
         return batch
 

@@ -39,11 +39,7 @@ def bucket_of(ratio: float) -> str | None:
 
 def hole_ratios(masks: np.ndarray) -> np.ndarray:
     """float64 (n,): share of hole pixels of masks (n,S,S)."""
-    return (
-        masks.reshape(len(masks), -1).sum(axis=1, dtype=np.int64) / masks[0].size
-        if len(masks)
-        else np.zeros(0)
-    )
+    return masks.reshape(len(masks), -1).sum(axis=1, dtype=np.int64) / masks[0].size if len(masks) else np.zeros(0)
 
 
 def border_margin(size: int) -> int:
@@ -74,20 +70,15 @@ def _append(
     tables, hashes = [], set()
     for masks in batches:
         if masks.dtype != np.uint8 or masks.shape[1:] != (size, size):
-            raise InputError(
-                f"{where}: {split} masks are {masks.dtype}{masks.shape}, not uint8 (n,{size},{size})"
-            )
+            raise InputError(f"{where}: {split} masks are {masks.dtype}{masks.shape}, not uint8 (n,{size},{size})")
         if masks.size and masks.max() > 1:
-            raise InputError(
-                f"{where}: {split} masks hold the value {masks.max()}; allowed are 0 (known) and 1 (hole)"
-            )
+            raise InputError(f"{where}: {split} masks hold the value {masks.max()}; allowed are 0 (known) and 1 (hole)")
         ratios = hole_ratios(masks)
         buckets = [bucket_of(ratio) for ratio in ratios]
         if None in buckets:
             bad = buckets.index(None)
             raise InputError(
-                f"{where}: {split} mask {file.rows + bad} has the hole ratio {ratios[bad]:.4f}, "
-                "outside (0.01, 0.60]"
+                f"{where}: {split} mask {file.rows + bad} has the hole ratio {ratios[bad]:.4f}, outside (0.01, 0.60]"
             )
         table = {"split": split, "row": np.arange(file.rows, file.rows + len(masks)), "ratio": ratios}
         tables.append(pd.DataFrame({**table, "bucket": buckets, "touches_border": reach_border(masks)}))
@@ -146,9 +137,7 @@ def write_mask_store(
             "source": dict(source),
             "sha256": _content_hash(train_file.sha256, test_file.sha256),
         }
-        (folder / "masks.json").write_text(
-            json.dumps(card, indent=2, allow_nan=False) + "\n", encoding="utf-8"
-        )
+        (folder / "masks.json").write_text(json.dumps(card, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     return MaskStore.open(path)
 
 
@@ -190,9 +179,7 @@ class MaskStore:
             raise InputError(f"{what} is damaged: masks.json cannot be read ({error})") from error
         if not isinstance(card, dict) or card.get("format") != FORMAT:
             found = card.get("format") if isinstance(card, dict) else None
-            raise InputError(
-                f"{what} has format {found!r}, this version reads format {FORMAT}; prepare it again"
-            )
+            raise InputError(f"{what} has format {found!r}, this version reads format {FORMAT}; prepare it again")
         size = card["size"]
         train = open_rows(path / "train.npy", (card["train"], size, size), what)
         test = open_rows(path / "test.npy", (card["test"], size, size), what)
@@ -200,9 +187,7 @@ class MaskStore:
             raise InputError(f"{what} is incomplete: index.csv is missing; prepare it again")
         index = pd.read_csv(path / "index.csv")
         if len(index) != len(train) + len(test):
-            raise InputError(
-                f"{what} is damaged: index.csv has {len(index)} lines for {len(train) + len(test)} masks"
-            )
+            raise InputError(f"{what} is damaged: index.csv has {len(index)} lines for {len(train) + len(test)} masks")
         if verify and _content_hash(hash_rows(train), hash_rows(test)) != card["sha256"]:
             raise InputError(f"{what} was changed after it was written: its sha256 differs; prepare it again")
         return cls(path, train, test, index, card)
@@ -215,9 +200,7 @@ class MaskStore:
         """Side of the masks in pixels."""
         return self.card["size"]
 
-    def rows(
-        self, split: str, *, bucket: str | None = None, touches_border: bool | None = None
-    ) -> np.ndarray:
+    def rows(self, split: str, *, bucket: str | None = None, touches_border: bool | None = None) -> np.ndarray:
         """int64 row numbers within one split, ascending, of one bucket and kind of border if asked."""
         if bucket is not None and bucket not in BUCKETS:
             raise InputError(f"bucket {bucket!r}: allowed are {', '.join(BUCKETS)}")

@@ -98,18 +98,14 @@ def check_polarity(files: list[Path], *, hole_is: str, threshold: float = 0.5) -
         white = _grey(path) > threshold * 255
         hole = white if _white_is_hole(hole_is) else ~white
         m = border_margin(hole.shape[0])
-        border = np.concatenate(
-            [hole[:m].ravel(), hole[-m:].ravel(), hole[:, :m].ravel(), hole[:, -m:].ravel()]
-        )
+        border = np.concatenate([hole[:m].ravel(), hole[-m:].ravel(), hole[:, :m].ravel(), hole[:, -m:].ravel()])
         large += hole.mean() > 0.6
         inverse_large += hole.mean() < 0.4
         hole_border += border.all()
         known_border += not border.any()
     other = "black" if hole_is == "white" else "white"
     count = len(chosen)
-    if (large > 0.5 * count and inverse_large < large) or (
-        hole_border > 0.1 * count and known_border < hole_border
-    ):
+    if (large > 0.5 * count and inverse_large < large) or (hole_border > 0.1 * count and known_border < hole_border):
         raise InputError(
             f"hole_is={hole_is!r} does not fit the masks in {files[0].parent}: {large} of {count} would have "
             f"more than 60% hole and {hole_border} a border of nothing but hole; use hole_is={other!r}"
@@ -144,9 +140,7 @@ def augment_occlusion(hole: np.ndarray, rng: np.random.Generator, size: int) -> 
     left, top = rng.uniform(0, side - crop, 2)
     turned = Image.fromarray(dilated * 255).rotate(angle, Image.Resampling.NEAREST)
     box = (left, top, left + crop, top + crop)
-    return (np.asarray(turned.resize((size, size), Image.Resampling.NEAREST, box=box)) >= 128).astype(
-        np.uint8
-    )
+    return (np.asarray(turned.resize((size, size), Image.Resampling.NEAREST, box=box)) >= 128).astype(np.uint8)
 
 
 def _augmented(numbers: list[int], files: list[Path], size: int, seed: int, hole_is: str) -> np.ndarray:
@@ -180,9 +174,7 @@ def augmented_masks(
     yield from ordered_map(work, numbers, workers)
 
 
-def _usable(
-    batches: Iterable[np.ndarray], seen: set[bytes], card: dict[str, Any], split: str
-) -> Iterator[np.ndarray]:
+def _usable(batches: Iterable[np.ndarray], seen: set[bytes], card: dict[str, Any], split: str) -> Iterator[np.ndarray]:
     """Leave out masks whose ratio is in no bucket and masks that were there before; count both."""
     outside = repeated = 0
     for masks in batches:
@@ -208,9 +200,7 @@ def _choose_test(masks: np.ndarray, per_bucket: int, seed: int) -> np.ndarray:
     reaching = reach_border(masks)
     for number, bucket in enumerate(BUCKETS):
         rng = stream(seed, "test masks", number)
-        free, other = (
-            rng.permutation(np.flatnonzero((buckets == bucket) & (reaching == kind))) for kind in (0, 1)
-        )
+        free, other = (rng.permutation(np.flatnonzero((buckets == bucket) & (reaching == kind))) for kind in (0, 1))
         from_free = min(len(free), max(per_bucket // 2, per_bucket - len(other)))
         chosen[free[:from_free]] = True
         chosen[other[: per_bucket - from_free]] = True
@@ -262,28 +252,18 @@ def read_mask_store(
         count += len(masks)
     usable = usable[:count]
     if test_per_bucket is None and train_folder is None:
-        raise InputError(
-            "without train_folder, test_per_bucket has to say how many masks are kept for testing"
-        )
-    chosen = (
-        np.ones(count, dtype=bool) if test_per_bucket is None else _choose_test(usable, test_per_bucket, seed)
-    )
+        raise InputError("without train_folder, test_per_bucket has to say how many masks are kept for testing")
+    chosen = np.ones(count, dtype=bool) if test_per_bucket is None else _choose_test(usable, test_per_bucket, seed)
     if train_folder is not None:
         raw = mask_files(train_folder)
         card["train_files"] = len(raw)
-        card["training"] = (
-            "raw occlusion maps: threshold 0.6, dilation 9 to 49 px, rotation, crop, translation"
-        )
+        card["training"] = "raw occlusion maps: threshold 0.6, dilation 9 to 49 px, rotation, crop, translation"
         polarity = check_polarity(raw, hole_is=train_hole_is, threshold=OCCLUSION_THRESHOLD)
         card["train_polarity"] = {"stated": f"hole is {train_hole_is}", **polarity}
-        made = augmented_masks(
-            raw, train or len(raw), size=size, seed=seed, hole_is=train_hole_is, workers=workers
-        )
+        made = augmented_masks(raw, train or len(raw), size=size, seed=seed, hole_is=train_hole_is, workers=workers)
         training = _usable(made, seen, card, "train")
     else:
-        card["training"] = (
-            "no training maps given: test masks that are not used for testing, disjoint by content"
-        )
+        card["training"] = "no training maps given: test masks that are not used for testing, disjoint by content"
         rest = np.flatnonzero(~chosen)
         if not len(rest):
             raise InputError(

@@ -61,9 +61,7 @@ def draw_pairs(
     images.
     """
     if store.size != masks.size:
-        raise InputError(
-            f"faces of {store.size} px ({store.path}) cannot have masks of {masks.size} px ({masks.path})"
-        )
+        raise InputError(f"faces of {store.size} px ({store.path}) cannot have masks of {masks.size} px ({masks.path})")
     rows = store.rows("test")
     if per_bucket is not None:
         if not 1 <= per_bucket <= len(rows):
@@ -146,9 +144,7 @@ class EvaluationPairs:
                 f"evaluation pairs {path} were changed after they were frozen (the sha256 differs from "
                 f"{_card_path(path).name}); restore the file or prepare the pairs again"
             )
-        table = pd.read_csv(
-            io.BytesIO(content), dtype={"image_id": str, "bucket": str}, keep_default_na=False
-        )
+        table = pd.read_csv(io.BytesIO(content), dtype={"image_id": str, "bucket": str}, keep_default_na=False)
         return cls(path, table, card)
 
     def bucket(self, name: str, per_bucket: int | None = None) -> pd.DataFrame:
@@ -161,11 +157,7 @@ class EvaluationPairs:
             raise InputError(f"bucket {name!r}: allowed are {', '.join(BUCKETS)}")
         if per_bucket is not None and per_bucket < 1:
             raise InputError(f"per_bucket={per_bucket}: at least one pair is needed")
-        return (
-            self.table[self.table["bucket"] == name]
-            .head(per_bucket or len(self.table))
-            .reset_index(drop=True)
-        )
+        return self.table[self.table["bucket"] == name].head(per_bucket or len(self.table)).reset_index(drop=True)
 
     def require(self, store: FaceStore, masks: MaskStore) -> None:
         """Raise InputError unless the pairs were drawn for exactly these faces and masks."""

@@ -56,8 +56,7 @@ def _attribute(values: pd.Series, files: list[str], path: Path) -> np.ndarray:
     if not allowed.all():
         first = int(np.argmin(allowed))
         raise InputError(
-            f"{path}: column {values.name!r} is {values.iloc[first]!r} for {files[first]!r}; "
-            "attributes are 0/1 or -1/1"
+            f"{path}: column {values.name!r} is {values.iloc[first]!r} for {files[first]!r}; attributes are 0/1 or -1/1"
         )
     if (numbers == 0).any() and (numbers == -1).any():
         raise InputError(f"{path}: column {values.name!r} mixes 0 and -1; attributes are 0/1 or -1/1")
@@ -79,9 +78,7 @@ def read_photo_table(path: str | Path) -> PhotoTable:
         raise InputError(f"photo table {path} has the column {repeated[0]!r} twice")
     file_column = next((c for c in _FILE_COLUMNS if c in table), None)
     if file_column is None:
-        raise InputError(
-            f"photo table {path} has no column of file names; allowed are {', '.join(_FILE_COLUMNS)}"
-        )
+        raise InputError(f"photo table {path} has no column of file names; allowed are {', '.join(_FILE_COLUMNS)}")
     files = [PurePosixPath(name.strip().replace("\\", "/")).as_posix() for name in table[file_column]]
     twice = pd.Series(files, dtype=object).duplicated()
     if twice.any():
@@ -94,8 +91,7 @@ def read_photo_table(path: str | Path) -> PhotoTable:
         if wrong.any():
             first = int(wrong.to_numpy().argmax())
             raise InputError(
-                f"{path}: split of {files[first]!r} is {table['split'].iloc[first]!r}; "
-                f"allowed are {', '.join(_SPLITS)}"
+                f"{path}: split of {files[first]!r} is {table['split'].iloc[first]!r}; allowed are {', '.join(_SPLITS)}"
             )
         splits = dict(zip(files, names.map(_SPLITS), strict=True))
     identities = None
@@ -108,8 +104,7 @@ def read_photo_table(path: str | Path) -> PhotoTable:
         missing = [c for c in LANDMARK_COLUMNS if c not in table]
         if missing:
             raise InputError(
-                f"photo table {path} has {present[0]!r} but no {missing[0]!r}; "
-                "all ten landmark columns are needed"
+                f"photo table {path} has {present[0]!r} but no {missing[0]!r}; all ten landmark columns are needed"
             )
         flat = table[list(LANDMARK_COLUMNS)].apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float64)
         bad = ~np.isfinite(flat)

@@ -67,9 +67,7 @@ def _open_parsing(path: Path) -> Image.Image:
     except _UNREADABLE as error:
         raise InputError(f"parsing map {path} cannot be read ({error})") from error
     if picture.mode not in ("P", "L"):
-        raise InputError(
-            f"parsing map {path} has mode {picture.mode}; it has to be a palette or grey PNG of labels"
-        )
+        raise InputError(f"parsing map {path} has mode {picture.mode}; it has to be a palette or grey PNG of labels")
     worst = int(np.asarray(picture).max())
     if worst >= len(LABELS):
         raise InputError(f"parsing map {path} has label {worst}; allowed are 0 to {len(LABELS) - 1}")
@@ -104,8 +102,7 @@ def _read_parsing(path: Path, photo_size: tuple[int, int], size: int, order: str
     (width, height), (photo_width, photo_height) = picture.size, photo_size
     if abs(width * photo_height - height * photo_width) > max(width, height, photo_width, photo_height):
         raise InputError(
-            f"parsing map {path} is {width}x{height}, its photo {photo_width}x{photo_height}: "
-            "not the same shape"
+            f"parsing map {path} is {width}x{height}, its photo {photo_width}x{photo_height}: not the same shape"
         )
     left, top, side = _central_square(width, height)
     box = (left, top, left + side, top + side)
@@ -118,9 +115,7 @@ def _read_face(task: _Task, size: int, allow_upscaling: bool) -> _Face:
     try:
         with Image.open(task.photo) as picture:
             if picture.mode.startswith(("I", "F")):
-                raise InputError(
-                    f"photo {task.photo} has mode {picture.mode}; photos of 8 bits a channel are needed"
-                )
+                raise InputError(f"photo {task.photo} has mode {picture.mode}; photos of 8 bits a channel are needed")
             upright = ImageOps.exif_transpose(picture).convert("RGB")
     except InputError:
         raise
@@ -231,9 +226,7 @@ class PhotoFolder:
         if self._parsing is not None:
             self.source["parsing_order_read"] = parsing_order
 
-    def _splits(
-        self, names: list[str], listed: PhotoTable | None, test_fraction: float
-    ) -> tuple[list[str], str]:
+    def _splits(self, names: list[str], listed: PhotoTable | None, test_fraction: float) -> tuple[list[str], str]:
         if listed is not None and listed.splits is not None:
             return [listed.splits[name] for name in names], "as in the table"
         if listed is not None and listed.identities is not None:
@@ -243,9 +236,7 @@ class PhotoFolder:
                 else f"photo {_file_hash(self.folder / name)}"
                 for name in names
             ]
-            return _split_by_hash(
-                keys, test_fraction
-            ), f"by the hash of the identity, test fraction {test_fraction}"
+            return _split_by_hash(keys, test_fraction), f"by the hash of the identity, test fraction {test_fraction}"
         keys = [f"photo {_file_hash(self.folder / name)}" for name in names]
         return _split_by_hash(keys, test_fraction), f"by the hash of the file, test fraction {test_fraction}"
 
@@ -262,8 +253,7 @@ class PhotoFolder:
                 if isinstance(face, str):
                     if not self._skip_corrupt:
                         raise InputError(
-                            f"photo {self.folder / name} cannot be read ({face}); "
-                            "remove it or use skip_corrupt"
+                            f"photo {self.folder / name} cannot be read ({face}); remove it or use skip_corrupt"
                         )
                     corrupt[name] = face
             kept = [k for k, face in enumerate(faces) if not isinstance(face, str)]
@@ -322,9 +312,7 @@ def _match(found: list[str], listed: PhotoTable, folder: Path) -> list[str]:
     there = set(found)
     missing = [name for name in listed.files if name not in there]
     if missing:
-        raise InputError(
-            f"{listed.path} names {missing[0]!r}, one of {len(missing)} photos that are not in {folder}"
-        )
+        raise InputError(f"{listed.path} names {missing[0]!r}, one of {len(missing)} photos that are not in {folder}")
     named = set(listed.files)
     return [name for name in found if name in named]
 

@@ -102,10 +102,7 @@ class Prefetcher(Iterator[dict[str, Any]]):
             raise item.error
         if self.device.type == "cpu":
             return item
-        return {
-            k: v.to(self.device, non_blocking=True) if isinstance(v, torch.Tensor) else v
-            for k, v in item.items()
-        }
+        return {k: v.to(self.device, non_blocking=True) if isinstance(v, torch.Tensor) else v for k, v in item.items()}
 
     def _next_item(self) -> Any:
         # The thread ends with an end or a failure; only a close() from elsewhere leaves the queue without.

@@ -39,9 +39,7 @@ class RowWriter:
     def append(self, rows: np.ndarray) -> None:
         """Append rows (n, *row_shape). Raises ValueError for another shape or type."""
         if rows.shape[1:] != self._row_shape or rows.dtype != self._dtype:
-            raise ValueError(
-                f"rows are {rows.dtype}{rows.shape}, the file holds {self._dtype}{self._row_shape}"
-            )
+            raise ValueError(f"rows are {rows.dtype}{rows.shape}, the file holds {self._dtype}{self._row_shape}")
         data = memoryview(np.ascontiguousarray(rows)).cast("B") if rows.size else b""
         self._file.write(data)
         self._hash.update(data)
@@ -76,9 +74,7 @@ def open_rows(path: Path, shape: tuple[int, ...], what: str) -> np.ndarray:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
-        raise InputError(
-            f"{what} is damaged: {path.name} cannot be read ({error}); prepare it again"
-        ) from error
+        raise InputError(f"{what} is damaged: {path.name} cannot be read ({error}); prepare it again") from error
     if array.shape != shape or array.dtype != np.uint8:
         raise InputError(
             f"{what} is damaged: {path.name} holds {array.dtype}{array.shape}, its card says uint8{shape}; "

@@ -62,9 +62,7 @@ def _checked_rows(rows: pd.DataFrame, where: str) -> pd.DataFrame:
         ordered += [] if missing else columns
     unknown = [c for c in rows if c not in ordered and c != "row"]
     if unknown:
-        raise InputError(
-            f"{where}: column {unknown[0]!r} is unknown; attributes are named {ATTRIBUTE_PREFIX}<name>"
-        )
+        raise InputError(f"{where}: column {unknown[0]!r} is unknown; attributes are named {ATTRIBUTE_PREFIX}<name>")
     bad = ~rows["split"].isin(SPLITS)
     if bad.any():
         raise InputError(
@@ -99,8 +97,7 @@ def _check_pictures(chunk: Chunk, size: int, where: str) -> None:
     if (worst >= len(LABELS)).any():
         first = int(np.argmax(worst >= len(LABELS)))
         raise InputError(
-            f"{where}: parsing map of {chunk.rows['id'].iloc[first]!r} has label {worst[first]}; "
-            "allowed are 0 to 18"
+            f"{where}: parsing map of {chunk.rows['id'].iloc[first]!r} has label {worst[first]}; allowed are 0 to 18"
         )
 
 
@@ -158,14 +155,10 @@ def write_store(
             hashes["parsing"] = parsing_file.sha256
         card = {"format": FORMAT, "name": name, "size": size, **_counts(index)}
         card["fields"] = sorted(_fields(index, parsing_file is not None))
-        card["attributes"] = [
-            c.removeprefix(ATTRIBUTE_PREFIX) for c in index if c.startswith(ATTRIBUTE_PREFIX)
-        ]
+        card["attributes"] = [c.removeprefix(ATTRIBUTE_PREFIX) for c in index if c.startswith(ATTRIBUTE_PREFIX)]
         card["source"] = dict(source)
         card["sha256"] = _content_hash(hashes)
-        (folder / "store.json").write_text(
-            json.dumps(card, indent=2, allow_nan=False) + "\n", encoding="utf-8"
-        )
+        (folder / "store.json").write_text(json.dumps(card, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     return FaceStore.open(path)
 
 
@@ -238,9 +231,7 @@ class FaceStore:
             raise InputError(f"{what} is damaged: store.json cannot be read ({error})") from error
         if not isinstance(card, dict) or card.get("format") != FORMAT:
             found = card.get("format") if isinstance(card, dict) else None
-            raise InputError(
-                f"{what} has format {found!r}, this version reads format {FORMAT}; prepare it again"
-            )
+            raise InputError(f"{what} has format {found!r}, this version reads format {FORMAT}; prepare it again")
         count, size = card["images"], card["size"]
         images = open_rows(path / "images.npy", (count, size, size, 3), what)
         parsing = None

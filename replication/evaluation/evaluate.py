@@ -92,9 +92,7 @@ def evaluate(
     counts = {bucket: len(pairs.bucket(bucket, per_bucket)) for bucket in BUCKETS}
     for bucket, count in counts.items():
         if count < 2:
-            raise InputError(
-                f"{experiment}: bucket {bucket} of {pairs.path} has {count} pairs; at least 2 are needed"
-            )
+            raise InputError(f"{experiment}: bucket {bucket} of {pairs.path} has {count} pairs; at least 2 are needed")
     if samples < 0:
         raise InputError(f"{experiment}: samples is {samples}; it must be 0 or more")
 
@@ -103,9 +101,7 @@ def evaluate(
         batches = evaluation_batches(store, masks, pairs, bucket, batch_size, per_bucket=per_bucket)
         rows, vectors, pictures = [], [], []
         for batch in batches:
-            completed, truth, mask = _complete(
-                inpainter, store, batch, experiment=experiment, device=device, seed=seed
-            )
+            completed, truth, mask = _complete(inpainter, store, batch, experiment=experiment, device=device, seed=seed)
             rows.append(_rows(completed, truth, mask, batch))
             vectors.append(_features(extractor, completed, experiment))
             wanted = max(0, samples - sum(len(part) for part in pictures))
@@ -144,9 +140,7 @@ def evaluate(
         "faces_sha256": store.card["sha256"],
         "masks_sha256": masks.card["sha256"],
         "pairs_sha256": pairs.card["sha256"],
-        "identical_images": {
-            b: int((t["PSNR"] == PSNR_CAP).sum()) for b, t in zip(BUCKETS, tables, strict=True)
-        },
+        "identical_images": {b: int((t["PSNR"] == PSNR_CAP).sum()) for b, t in zip(BUCKETS, tables, strict=True)},
         "samples": {bucket: len(pictures) for bucket, pictures in kept.items()},
         "metrics": metrics,
     }
@@ -174,9 +168,7 @@ def _complete(
     blanked = composite(torch.zeros_like(image), image, mask)
     output = inpainter.inpaint(blanked.clone(), mask.clone(), seed=seed)
     if output.shape != image.shape:
-        raise ProtocolError(
-            f"{experiment}: inpaint returned {tuple(output.shape)} for images {tuple(image.shape)}"
-        )
+        raise ProtocolError(f"{experiment}: inpaint returned {tuple(output.shape)} for images {tuple(image.shape)}")
     _refuse(~torch.isfinite(output), "completed image holds NaN or infinity", batch, experiment)
     _refuse((output != image) & (mask == 0), "known pixels were changed", batch, experiment)
     # Apple's GPUs have no float64, which the metrics need.
@@ -235,9 +227,7 @@ def _real_features(
     parts = []
     for start in range(0, len(rows), batch_size):
         images = np.asarray(store.images[rows[start : start + batch_size]]).transpose(0, 3, 1, 2)
-        parts.append(
-            _features(extractor, torch.from_numpy(np.ascontiguousarray(images)).to(device), experiment)
-        )
+        parts.append(_features(extractor, torch.from_numpy(np.ascontiguousarray(images)).to(device), experiment))
     return np.concatenate(parts)
 
 

@@ -143,9 +143,7 @@ class InceptionFeatures:
             network.load_state_dict(state)
         except Exception as error:  # the loader raises a dozen kinds for a wrong or cut file
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise InputError(
-                f"{path} does not hold the weights of pytorch-fid's Inception: {reason}"
-            ) from error
+            raise InputError(f"{path} does not hold the weights of pytorch-fid's Inception: {reason}") from error
         layers = [getattr(network, name) for stage in _STAGES for name in stage]
         self.network = nn.Sequential(*layers).eval().requires_grad_(False).to(device)
         self.device = torch.device(device)

@@ -68,8 +68,7 @@ METRICS: dict[str, Metric] = {
             unit="",
             better="lower",
             per_image=False,
-            definition=_FRECHET
-            + "pool3 (2048) of pytorch-fid's Inception, whose weights are checked by hash.",
+            definition=_FRECHET + "pool3 (2048) of pytorch-fid's Inception, whose weights are checked by hash.",
             reference=_FRECHET_REFERENCE,
             tolerance=1e-6,
         ),

@@ -22,9 +22,7 @@ def discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
     return F.softplus(-real_logits.float()).mean() + F.softplus(fake_logits.float()).mean()
 
 
-def generator_loss(
-    fake_logits: Tensor, form: Literal["non_saturating", "saturating"] = "non_saturating"
-) -> Tensor:
+def generator_loss(fake_logits: Tensor, form: Literal["non_saturating", "saturating"] = "non_saturating") -> Tensor:
     """Generator's side: -E[log D(fake)], or with "saturating" the literal E[log(1 - D(fake))].
 
     Both have the same fixed point; the literal one has almost no gradient while the discriminator wins.

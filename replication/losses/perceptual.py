@@ -14,10 +14,7 @@ def perceptual_loss(output_maps: Sequence[Tensor], truth_maps: Sequence[Tensor])
     Returns:
         Scalar float32, >= 0.
     """
-    return sum(
-        (ours.float() - truth.float()).abs().mean()
-        for ours, truth in zip(output_maps, truth_maps, strict=True)
-    )
+    return sum((ours.float() - truth.float()).abs().mean() for ours, truth in zip(output_maps, truth_maps, strict=True))
 
 
 def gram_matrix(features: Tensor) -> Tensor:

@@ -18,15 +18,11 @@ def merge_logits(logits: Tensor) -> Tensor:
     Log-sum-exp over each group: the softmax of the result is the sum of the group's probabilities.
     """
     groups = [[i for i, to in enumerate(TO_14) if to == c] for c in range(len(CLASSES_14))]
-    merged = [
-        logits[:, group[0]] if len(group) == 1 else logits[:, group].logsumexp(dim=1) for group in groups
-    ]
+    merged = [logits[:, group[0]] if len(group) == 1 else logits[:, group].logsumexp(dim=1) for group in groups]
     return torch.stack(merged, dim=1)
 
 
-def semantic_loss(
-    output_logits: Tensor, truth_labels: Tensor, classes: Literal[19, 14] | None = None
-) -> Tensor:
+def semantic_loss(output_logits: Tensor, truth_labels: Tensor, classes: Literal[19, 14] | None = None) -> Tensor:
     """Cross entropy between parser(R) and the argmax labels of parser(I_gt), mean over pixels.
 
     Args:

@@ -116,7 +116,7 @@ class MDRNet(nn.Module):
 
     def __init__(
         self,
-        size: MDRNetSize = MDRNetSize(),  # noqa: B008  (frozen dataclass)
+        size: MDRNetSize = MDRNetSize(),
         *,
         dmm: bool = True,
         mcm: bool = True,

@@ -18,6 +18,7 @@ from replication.losses.semantic import semantic_loss
 from replication.losses.total_variation import total_variation_loss
 from replication.methods import composite
 from replication.methods.mdrnet import MDRNet, Priors, classes_of
+from replication.training.schedules import LearningRate, set_rate
 from replication.training.trainable import Trainable
 
 
@@ -49,7 +50,7 @@ class MDRNetTraining(Trainable):
         priors: frozen coarse network and parser; used unless the batch brings `coarse` and `labels`
             computed beforehand.
         judges: frozen parser, perceptual features and reconstruction encoder the losses look through.
-        lr, betas: Adam for both networks; the discriminator's rate is `discriminator_lr_ratio` times lr.
+        rate, betas: Adam for both networks; the discriminator's rate is `discriminator_lr_ratio` times as high.
     """
 
     def __init__(
@@ -60,14 +61,14 @@ class MDRNetTraining(Trainable):
         judges: FrozenJudges,
         losses: LossSettings,
         *,
-        lr: float,
+        rate: LearningRate,
         betas: tuple[float, float],
         discriminator_lr_ratio: float = 1.0,
     ):
         super().__init__()
         self.generator, self.discriminator = generator, discriminator
         self.priors, self.judges, self.losses = priors, judges, losses
-        self.lr, self.betas, self.lr_ratio = lr, betas, discriminator_lr_ratio
+        self.rate, self.betas, self.lr_ratio = rate, betas, discriminator_lr_ratio
         self.add_frozen("coarse", priors.coarse_network.network)
         self.add_frozen("prior_parser", priors.parser)
         for name in ("parser", "perceptual", "encoder"):
@@ -75,12 +76,10 @@ class MDRNetTraining(Trainable):
                 self.add_frozen(name, getattr(judges, name))
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        return {
-            "generator": torch.optim.Adam(self.generator.parameters(), self.lr, self.betas, fused=True),
-            "discriminator": torch.optim.Adam(
-                self.discriminator.parameters(), self.lr * self.lr_ratio, self.betas, fused=True
-            ),
-        }
+        generator, discriminator = self.generator.parameters(), self.discriminator.parameters()
+        self._generator_optimizer = torch.optim.Adam(generator, self.rate.peak, self.betas, fused=True)
+        self._discriminator_optimizer = torch.optim.Adam(discriminator, self.rate.peak, self.betas, fused=True)
+        return {"generator": self._generator_optimizer, "discriminator": self._discriminator_optimizer}
 
     def inference_weights(self) -> dict[str, Tensor]:
         return self.generator.state_dict()
@@ -120,6 +119,9 @@ class MDRNetTraining(Trainable):
 
     def training_step(self, batch: dict, update: Callable[[str, Tensor], None]) -> dict[str, Tensor]:
         image, mask = batch["image"], batch["mask"]
+        rate = self.rate.at(batch["images_seen"])
+        set_rate([self._generator_optimizer], rate)
+        set_rate([self._discriminator_optimizer], rate * self.lr_ratio)
         if "coarse" in batch:
             coarse, labels = batch["coarse"], batch["labels"]
         else:

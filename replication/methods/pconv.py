@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from replication.layers.partial_convolution import PartialConv2d
 from replication.losses.partial_convolution import PConvLoss
 from replication.methods import composite, hide
+from replication.training.schedules import LearningRate, set_rate
 from replication.training.trainable import Trainable
 
 
@@ -95,7 +96,7 @@ class PConvTraining(Trainable):
         network: PConvUNet,
         loss: PConvLoss,
         *,
-        lr: float,
+        rate: LearningRate,
         betas: tuple[float, float],
         finetune_from: int | None = None,
         finetune_lr: float = 5e-5,
@@ -104,11 +105,11 @@ class PConvTraining(Trainable):
         self.network, self.loss = network, loss
         features = loss.features
         self.add_frozen("perceptual", features if isinstance(features, nn.Module) else features.parser)
-        self.lr, self.betas = lr, betas
+        self.rate, self.betas = rate, betas
         self.finetune_from, self.finetune_lr = finetune_from, finetune_lr
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        self._optimizer = torch.optim.Adam(self.network.parameters(), self.lr, self.betas, fused=True)
+        self._optimizer = torch.optim.Adam(self.network.parameters(), self.rate.peak, self.betas, fused=True)
         return {"network": self._optimizer}
 
     def inference_weights(self) -> dict[str, Tensor]:
@@ -118,8 +119,9 @@ class PConvTraining(Trainable):
         image, mask = batch["image"], batch["mask"]
         if self.finetune_from is not None and batch["images_seen"] >= self.finetune_from:
             self.network.freeze_encoder_statistics()
-            for group in self._optimizer.param_groups:
-                group["lr"] = self.finetune_lr
+            set_rate([self._optimizer], self.finetune_lr)
+        else:
+            set_rate([self._optimizer], self.rate.at(batch["images_seen"]))
         raw, _ = self.network(hide(image, mask), 1 - mask)
         terms = self.loss(raw, image, mask)
         update("network", terms["total"])

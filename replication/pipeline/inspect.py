@@ -170,7 +170,10 @@ class Inspected:
     def memory_reads(self) -> list[Figure]:
         from replication.reporting.inspection import memory_panel
 
-        return [memory_panel(self.tensors, title=self.title)] if "weights" in self.tensors else []
+        if "weights" not in self.tensors:
+            return []
+        temperature = self.card["config"]["network"]["memory"]["temperature"]
+        return [memory_panel(self.tensors, title=self.title, temperature=temperature)]
 
     def slot_usage(self) -> list[Figure]:
         from replication.reporting.inspection import slot_usage_panel

@@ -42,9 +42,7 @@ def completion_panel(parameters: Parameters, name: str, per_bucket: int = 2) -> 
     # Two pairs side by side keep the panel in one screen.
     wide = [left + right for left, right in zip(rows[::2], rows[1::2], strict=False)] or rows
     columns = ["masked input", "completed", "ground truth"] * (len(wide[0]) // 3)
-    return picture_grid(
-        wide, columns=columns, title=f"{name}: test faces of {getattr(parameters.data, dataset).title}"
-    )
+    return picture_grid(wide, columns=columns, title=f"{name}: test faces of {getattr(parameters.data, dataset).title}")
 
 
 def prior_panel(parameters: Parameters, network: str, count: int = 8) -> Figure | None:
@@ -165,4 +163,6 @@ def worst_panel(parameters: Parameters, name: str, count: int = 4) -> Figure:
         )
     wide = [left + right for left, right in zip(row[::2], row[1::2], strict=False)] or row
     columns = ["masked input", "completed", "ground truth"] * (len(wide[0]) // 3)
-    return picture_grid(wide, columns=columns, title=f"{name}: lowest PSNR among the {len(completed)} kept samples of {bucket}")
+    return picture_grid(
+        wide, columns=columns, title=f"{name}: lowest PSNR among the {len(completed)} kept samples of {bucket}"
+    )

@@ -41,6 +41,7 @@ def prepare_faces(parameters: Parameters, role: str) -> FaceStore:
         size=size,
         table=data.table,
         parsing_folder=data.parsing_folder,
+        parsing_order=data.parsing_order,
         test_fraction=data.test_fraction,
         limit_train=data.train,
         limit_test=data.test,
@@ -62,7 +63,12 @@ def prepare_masks(parameters: Parameters) -> MaskStore:
         from replication.data.irregular_masks import draw_mask_store
 
         return draw_mask_store(
-            paths.MASKS, size=size, train=masks.train, test_per_bucket=masks.test_per_bucket, seed=masks.seed
+            paths.MASKS,
+            size=size,
+            train=masks.train,
+            test_per_bucket=masks.test_per_bucket,
+            seed=masks.seed,
+            workers=_workers(),
         )
     from replication.data.nvidia_masks import read_mask_store
 
@@ -74,6 +80,7 @@ def prepare_masks(parameters: Parameters) -> MaskStore:
         train=masks.train,
         test_per_bucket=masks.test_per_bucket,
         seed=masks.seed,
+        workers=_workers(),
     )
 
 

@@ -14,7 +14,7 @@ import torch
 from replication import distributed
 from replication.atomic import atomic_folder, write_json
 from replication.backbones.attributes import AttributeNetwork, AttributeTraining
-from replication.backbones.bisenet import BiSeNet, ParserTraining
+from replication.backbones.bisenet import PUBLISHED_SHA256, BiSeNet, ParserTraining, published_parser
 from replication.backbones.judges import FrozenJudges
 from replication.backbones.reconstruction import ReconstructionNetwork, ReconstructionTraining
 from replication.config import Parameters, Schedule
@@ -23,16 +23,17 @@ from replication.data.masks import MaskStore
 from replication.data.store import FaceStore
 from replication.device import choose_device
 from replication.errors import InputError
-from replication.losses.partial_convolution import PConvLoss
 from replication.layers.patch_gan import PatchGAN
+from replication.losses.partial_convolution import PConvLoss
 from replication.methods.mdrnet import MDRNet, MDRNetSize
 from replication.methods.mdrnet_training import LossSettings, MDRNetTraining
 from replication.methods.pconv import PConvTraining, PConvUNet
 from replication.pipeline import paths
 from replication.pipeline.provenance import stamp
 from replication.pipeline.trained import load_encoder, load_perceptual, load_priors
-from replication.training.checkpoint import save_weights
+from replication.training.checkpoint import read_card, save_weights
 from replication.training.fit import FitReport, fit
+from replication.training.schedules import LearningRate
 from replication.training.trainable import Trainable
 
 logger = logging.getLogger(__name__)
@@ -41,6 +42,10 @@ logger = logging.getLogger(__name__)
 def _seed_network(seed: int) -> None:
     """Initial weights follow from the seed alone."""
     torch.manual_seed(seed)
+
+
+def _rate(schedule: Schedule, train_images: int) -> LearningRate:
+    return LearningRate(schedule.lr, schedule.decay, schedule.total_images(train_images))
 
 
 def _train(
@@ -137,8 +142,6 @@ def _batches(parameters: Parameters, role: str, schedule: Schedule, seed: int, *
 
 def _digests(*, stores: tuple[str, ...] = (), masks: bool = False, models: tuple[str, ...] = ()) -> dict[str, str]:
     """SHA-256 of the contents a training reads."""
-    from replication.training.checkpoint import read_card
-
     digests = {role: FaceStore.open(paths.store(role)).card["sha256"] for role in stores}
     if masks:
         digests["masks"] = MaskStore.open(paths.MASKS).card["sha256"]
@@ -148,7 +151,7 @@ def _digests(*, stores: tuple[str, ...] = (), masks: bool = False, models: tuple
 def train_parser(parameters: Parameters) -> FitReport | None:
     """The face parser: trained on data.parsing, or the published weights converted to safetensors."""
     p = parameters.parser
-    network = {"width": p.width, "upscale": p.upscale}
+    network = {"width": p.width, "output_stride": int(p.output_stride), "upscale": p.upscale}
     if p.source == "published":
         return _import_parser(parameters, Path(p.weights), network)
     if FaceStore.open(paths.store("parsing")).parsing is None:
@@ -156,7 +159,7 @@ def train_parser(parameters: Parameters) -> FitReport | None:
     _seed_network(parameters.seed)
     steps = p.schedule.steps(len(FaceStore.open(paths.store("parsing")).rows("train")))
     trainable = ParserTraining(
-        BiSeNet(width=p.width),
+        BiSeNet(width=p.width, output_stride=int(p.output_stride)),
         steps=steps,
         optimizer="adam",
         lr=p.schedule.lr,
@@ -177,22 +180,11 @@ def train_parser(parameters: Parameters) -> FitReport | None:
     )
 
 
-PUBLISHED_PARSER_SHA256 = "468e13ca13a9b43cc0881a9f99083a430e9c0a38abd935431d1c28ee94b26567"
-
-
 def _import_parser(parameters: Parameters, file: Path, network: dict[str, Any]) -> None:
-    import hashlib
-
-    if not file.is_file():
-        raise InputError(f"parser.weights: {file} does not exist; put 79999_iter.pth of face-parsing.PyTorch there")
-    with file.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    if digest != PUBLISHED_PARSER_SHA256:
-        raise InputError(f"parser.weights: {file} has SHA-256 {digest}, expected {PUBLISHED_PARSER_SHA256}")
-    state = torch.load(file, map_location="cpu", weights_only=True)
-    BiSeNet(width=network["width"]).load_state_dict(state)
-    card = stamp(parameters, name="parser", method="bisenet", source=file.name, source_sha256=digest)
-    save_weights(paths.model("parser"), state, card | {"config": {"network": network}})
+    """The published weights under this pipeline's names: hash-checked, never unpickled, stored as safetensors."""
+    parser = published_parser(file)
+    card = stamp(parameters, name="parser", method="bisenet", source=file.name, source_sha256=PUBLISHED_SHA256)
+    save_weights(paths.model("parser"), parser.state_dict(), card | {"config": {"network": network}})
 
 
 def train_reconstruction(parameters: Parameters) -> FitReport:
@@ -251,7 +243,7 @@ def train_coarse(parameters: Parameters, dataset: str) -> FitReport:
     trainable = PConvTraining(
         PConvUNet(**network),
         PConvLoss(load_perceptual(parameters, "vgg16"), **dataclasses.asdict(p.losses)),
-        lr=p.schedule.lr,
+        rate=_rate(p.schedule, images),
         betas=p.schedule.betas,
         finetune_from=finetune if p.finetune_epochs else None,
     )
@@ -346,7 +338,7 @@ def train_experiment(parameters: Parameters, name: str) -> FitReport:
         priors,
         judges,
         LossSettings(**dataclasses.asdict(m.losses)),
-        lr=m.schedule.lr,
+        rate=_rate(m.schedule, len(FaceStore.open(paths.store(dataset)).rows("train"))),
         betas=m.schedule.betas,
         discriminator_lr_ratio=m.discriminator_lr_ratio,
     )
@@ -368,5 +360,3 @@ def train_experiment(parameters: Parameters, name: str) -> FitReport:
         },
         inputs=_digests(stores=(dataset,), masks=True, models=("parser", "reconstruction", coarse)),
     )
-
-

@@ -32,11 +32,7 @@ def finite_range(*arrays: np.ndarray) -> tuple[float, float]:
     """Smallest and largest finite value of all arrays, never equal; (0, 1) when there is none."""
     values = np.concatenate([a.ravel() for a in arrays])
     values = values[np.isfinite(values)]
-    return (
-        (float(values.min()), max(float(values.max()), float(values.min()) + 1e-12))
-        if values.size
-        else (0.0, 1.0)
-    )
+    return (float(values.min()), max(float(values.max()), float(values.min()) + 1e-12)) if values.size else (0.0, 1.0)
 
 
 def grey_where_absent(name: str) -> Colormap:
@@ -105,6 +101,4 @@ def class_legend(d: Diagram, x: float, top: float, present: set[int]) -> None:
                 zorder=3,
             )
         )
-        d.text(
-            left + 0.24, y, name.replace("_", " "), colour=style.INK if here else "#a3abba", ha="left", size=7
-        )
+        d.text(left + 0.24, y, name.replace("_", " "), colour=style.INK if here else "#a3abba", ha="left", size=7)

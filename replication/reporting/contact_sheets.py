@@ -72,8 +72,6 @@ def ratio_histogram(masks: MaskStore) -> Figure:
         axes.hist(ratios, bins, histtype="step", label=f"{split} ({len(ratios)} masks)", density=True)
     for edge in (20, 40):
         axes.axvline(edge, color=style.MUTED, linewidth=0.6)
-    axes.set(
-        xlabel="hole ratio (% of pixels)", ylabel="share of masks per %", title="Hole ratios of the masks"
-    )
+    axes.set(xlabel="hole ratio (% of pixels)", ylabel="share of masks per %", title="Hole ratios of the masks")
     axes.legend()
     return figure

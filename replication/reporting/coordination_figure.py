@@ -44,9 +44,7 @@ def figure4(tensors: Mapping[str, np.ndarray], *, subtitle: str = "") -> Figure:
     features = dict(zip(rows, feature_rgb(t["features_real"], t["features_inpainted"]), strict=True))
     pooled = symmetric_scale(*(t[f"{part}_{face}"] for part in ("hole", "known") for face in rows))
     products = {
-        kind: Normalize(
-            *finite_range(*(np.where(t[f"{kind}_valid"], t[f"{kind}_{face}"], np.nan) for face in rows))
-        )
+        kind: Normalize(*finite_range(*(np.where(t[f"{kind}_valid"], t[f"{kind}_{face}"], np.nan) for face in rows)))
         for kind in ("intra", "inter")
     }
     d.lane(7.6, 0.12, 2.65, 5.35, "Similarities", GREEN)
@@ -60,9 +58,7 @@ def figure4(tensors: Mapping[str, np.ndarray], *, subtitle: str = "") -> Figure:
         image = d.picture(x[0], y, face_picture, name, width=1.15, note="white: edge of the hole")
         encoder = d.box(x[1], y, "pretrained\nencoder\n(frozen)", width=0.95)
         shown = d.picture(x[2], y, features[face], "features", note=shape_words(t[f"features_{face}"]))
-        pooling = d.box(
-            x[3], y, "average over\neach class,\nin the hole and\noutside", width=1.05, height=0.85
-        )
+        pooling = d.box(x[3], y, "average over\neach class,\nin the hole and\noutside", width=1.05, height=0.85)
         for start, end in ((image, encoder), (encoder, shown), (shown, pooling)):
             d.link(start, end)
         for part, shift, words in (("hole", 0.62, "hole, by class"), ("known", -0.62, "known, by class")):

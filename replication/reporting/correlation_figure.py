@@ -51,9 +51,7 @@ def figure3(tensors: Mapping[str, np.ndarray], *, patch: int | None = None, subt
     fused_rgb, enhanced_rgb = feature_rgb(t["fused"], t["enhanced"])
     fused = d.picture(x[0], y[1] - 0.05, fused_rgb, "$F_{fuse}$", note=shape_words(t["fused"]))
     maps: list[Part] = []
-    for height, key, name in zip(
-        y, ("mcm_query", "mcm_key", "mcm_value"), ("query", "key", "value"), strict=True
-    ):
+    for height, key, name in zip(y, ("mcm_query", "mcm_key", "mcm_value"), ("query", "key", "value"), strict=True):
         convolution = d.box(x[1], height - 0.05, "1×1 conv", width=0.8, height=0.4)
         d.arrow([fused.side("right"), (1.4, fused.y), (1.4, convolution.y), convolution.side("left")])
         shown = d.picture(
@@ -107,9 +105,7 @@ def figure3(tensors: Mapping[str, np.ndarray], *, patch: int | None = None, subt
     d.link(update, product)
     d.link(hole, product)
     masked = t["mcm_update"] * t["mask_grid"]
-    change = d.picture(
-        10.05, update.y, feature_energy(masked), width=0.9, cmap="magma", note="added in the hole (RMS)"
-    )
+    change = d.picture(10.05, update.y, feature_energy(masked), width=0.9, cmap="magma", note="added in the hole (RMS)")
     d.link(product, change)
     plus = d.operator(10.05, y[1], "+")
     d.link(change, plus)
@@ -171,9 +167,7 @@ def _patch_lines(d: Diagram, part: Part, rows: int, columns: int) -> None:
 def _row_mark(d: Diagram, part: Part, row: int, count: int) -> None:
     """A small wedge at the left edge of a matrix, pointing at one row."""
     y = part.y + part.height / 2 - part.height * (row + 0.5) / count
-    d.axes.plot(
-        [part.x - part.width / 2 - 0.06], [y], marker=">", markersize=4, color=PINK, zorder=4, clip_on=False
-    )
+    d.axes.plot([part.x - part.width / 2 - 0.06], [y], marker=">", markersize=4, color=PINK, zorder=4, clip_on=False)
 
 
 def _patch_frame(d: Diagram, part: Part, patch: int, rows: int, columns: int) -> None:
@@ -181,9 +175,7 @@ def _patch_frame(d: Diagram, part: Part, patch: int, rows: int, columns: int) ->
     left = part.x - part.width / 2 + width * (patch % columns)
     top = part.y + part.height / 2 - height * (patch // columns)
     d.axes.add_patch(
-        Rectangle(
-            (left, top - height), width, height, fill=False, edgecolor="#00e5ff", linewidth=1.4, zorder=4
-        )
+        Rectangle((left, top - height), width, height, fill=False, edgecolor="#00e5ff", linewidth=1.4, zorder=4)
     )
 
 

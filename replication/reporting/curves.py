@@ -85,9 +85,7 @@ def curve_figures(runs: Mapping[str, Run]) -> dict[str, Figure]:
     return {
         method: loss_curves(
             members,
-            title=f"Training of {method}"
-            if len(members) > 1
-            else f"Training of {members[0].name} ({method})",
+            title=f"Training of {method}" if len(members) > 1 else f"Training of {members[0].name} ({method})",
         )
         for method, members in methods.items()
     }
@@ -163,9 +161,7 @@ def _progress(run: Run) -> np.ndarray:
 
 def _unit(runs: list[Run]) -> str:
     with_images = ["images_seen" in run.history for run in runs]
-    return (
-        "images seen" if all(with_images) else "steps" if not any(with_images) else "images seen (or steps)"
-    )
+    return "images seen" if all(with_images) else "steps" if not any(with_images) else "images seen (or steps)"
 
 
 def _scale(axes: Any, drawn: list[tuple[np.ndarray, np.ndarray]]) -> None:

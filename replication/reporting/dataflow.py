@@ -63,17 +63,13 @@ def figure2(tensors: Mapping[str, np.ndarray], *, subtitle: str = "") -> Figure:
     InputError when a tensor is missing or misshapen.
     """
     t = checked(tensors, FIGURE2_TENSORS)
-    d = Diagram(
-        12.0, 9.05, title="Figure 2. Memory-disentangled refinement networks (MDRNets)", subtitle=subtitle
-    )
+    d = Diagram(12.0, 9.05, title="Figure 2. Memory-disentangled refinement networks (MDRNets)", subtitle=subtitle)
     column = [0.85 + 1.47 * i for i in range(8)]
     slots, channels = t["weights"].shape[1], t["style"].shape[0]
 
     y = 7.45
     d.lane(0.12, 6.62, 11.76, 1.8, "Coarse face and semantic map", BLUE)
-    source = d.picture(
-        column[0], y - 0.08, masked_input(t["image"], t["mask"]), note="masked input $I$ (grey: hole)"
-    )
+    source = d.picture(column[0], y - 0.08, masked_input(t["image"], t["mask"]), note="masked input $I$ (grey: hole)")
     coarse_net = d.box(column[1] + 0.1, y - 0.08, "coarse network\n(partial conv.\nU-Net, frozen)")
     coarse = d.picture(column[2] + 0.1, y - 0.08, t["coarse"], "coarse face $P$")
     parser = d.box(column[3] + 0.1, y - 0.08, "face parser\n(frozen)")
@@ -114,9 +110,7 @@ def figure2(tensors: Mapping[str, np.ndarray], *, subtitle: str = "") -> Figure:
         scale,
         note=f"14 × {channels}",
     )
-    values = class_matrix(
-        d, column[5] + 0.05, y - 0.74, t["values"], "$V$ (known part)", t["values_present"], scale
-    )
+    values = class_matrix(d, column[5] + 0.05, y - 0.74, t["values"], "$V$ (known part)", t["values_present"], scale)
     weights = present_rows(t["weights"], t["queries_present"])
     read = d.picture(
         column[6] + 0.02,

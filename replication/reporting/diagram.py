@@ -52,9 +52,7 @@ class Diagram:
         words = "\n".join(textwrap.wrap(subtitle, int(width * 17)))
         self.axes.text(0.2, height - 0.37, words, fontsize=7, color=style.MUTED, va="top", linespacing=1.15)
 
-    def lane(
-        self, x: float, y: float, width: float, height: float, title: str, colour: str, note: str = ""
-    ) -> None:
+    def lane(self, x: float, y: float, width: float, height: float, title: str, colour: str, note: str = "") -> None:
         """A tinted panel (x, y its lower left corner) with its name and a short explanation in the upper
         left.
         """
@@ -70,12 +68,8 @@ class Diagram:
                 zorder=0,
             )
         )
-        self.axes.text(
-            x + 0.12, y + height - 0.1, title, fontsize=8.5, fontweight="bold", color=colour, va="top"
-        )
-        self.axes.text(
-            x + 0.12, y + height - 0.32, note, fontsize=7, color=style.MUTED, va="top", linespacing=1.35
-        )
+        self.axes.text(x + 0.12, y + height - 0.1, title, fontsize=8.5, fontweight="bold", color=colour, va="top")
+        self.axes.text(x + 0.12, y + height - 0.32, note, fontsize=7, color=style.MUTED, va="top", linespacing=1.35)
 
     def box(self, x: float, y: float, text: str, *, width: float = 1.05, height: float = 0.62) -> Part:
         """An operation."""
@@ -131,21 +125,15 @@ class Diagram:
         """A tensor: (H,W,3) uint8 as it is, (H,W) through `cmap`. label above, note (shape, number) below."""
         height = width if height is None else height
         extent = (x - width / 2, x + width / 2, y - height / 2, y + height / 2)
-        self.axes.imshow(
-            image, extent=extent, aspect="auto", interpolation="nearest", cmap=cmap, norm=norm, zorder=2
-        )
+        self.axes.imshow(image, extent=extent, aspect="auto", interpolation="nearest", cmap=cmap, norm=norm, zorder=2)
         self.axes.add_patch(
-            Rectangle(
-                (extent[0], extent[2]), width, height, fill=False, edgecolor=frame, linewidth=0.7, zorder=3
-            )
+            Rectangle((extent[0], extent[2]), width, height, fill=False, edgecolor=frame, linewidth=0.7, zorder=3)
         )
         # imshow narrows the view to what it draws
         self.axes.set_xlim(0, self.figure.get_figwidth())
         self.axes.set_ylim(0, self.figure.get_figheight())
         if label:
-            self.axes.text(
-                x, extent[3] + 0.07, label, ha="center", va="bottom", fontsize=_LABEL, linespacing=1.15
-            )
+            self.axes.text(x, extent[3] + 0.07, label, ha="center", va="bottom", fontsize=_LABEL, linespacing=1.15)
         if note:
             self.axes.text(x, extent[2] - 0.05, note, ha="center", va="top", fontsize=6.5, color=style.MUTED)
         return Part(x, y, width, height)
@@ -165,9 +153,7 @@ class Diagram:
         line = "--" if dashed else "-"
         if len(points) > 2:
             xs, ys = zip(*points[:-1], strict=True)
-            self.axes.plot(
-                xs, ys, color=colour, linewidth=width, linestyle=line, zorder=2.5, solid_joinstyle="round"
-            )
+            self.axes.plot(xs, ys, color=colour, linewidth=width, linestyle=line, zorder=2.5, solid_joinstyle="round")
         self.axes.add_patch(
             FancyArrowPatch(
                 points[-2],

@@ -40,9 +40,7 @@ class Samples:
     completed: np.ndarray
 
 
-def load_samples(
-    experiment: str, dataset: str, *, results: str | Path, prepared: str | Path
-) -> Samples | None:
+def load_samples(experiment: str, dataset: str, *, results: str | Path, prepared: str | Path) -> Samples | None:
     """Samples of `results/<experiment>/samples.npz` with their images, masks and pairs from `prepared`.
 
     None when the experiment was not run. Raises InputError when the files do not fit each other.
@@ -62,9 +60,7 @@ def load_samples(
     chosen = [pairs[pairs.bucket == bucket].head(len(images)) for bucket, images in composites.items()]
     for part, (bucket, images) in zip(chosen, composites.items(), strict=True):
         if len(part) != len(images):
-            raise InputError(
-                f"{path} has {len(images)} samples of bucket {bucket}, but there are {len(part)} pairs."
-            )
+            raise InputError(f"{path} has {len(images)} samples of bucket {bucket}, but there are {len(part)} pairs.")
     pairs = pd.concat(chosen, ignore_index=True)
     faces = FaceStore.open(Path(prepared) / dataset)
     masks = MaskStore.open(Path(prepared) / "masks").test[pairs.mask_row.to_numpy()]
@@ -198,9 +194,7 @@ class Captioned:
     alt: str
 
 
-def showface_figures(
-    *, results: str | Path, prepared: str | Path, profile: str, subtitle: str = ""
-) -> list[Captioned]:
+def showface_figures(*, results: str | Path, prepared: str | Path, profile: str, subtitle: str = "") -> list[Captioned]:
     """Figures 1, 5, 6, 7 and the memory figure, from every experiment that has samples; others are left out.
 
     profile: decides what the data sets are called (drawn faces do not appear under a photo set's name).
@@ -250,9 +244,7 @@ def showface_figures(
         )
         caption = f"The same test pairs completed by {what}. Hole ratio below each input, PSNR below each "
         f"completion. {CHOICE}"
-        made.append(
-            Captioned(name, figure, title, caption, f"Grid of faces completed by {what}, with ground truth.")
-        )
+        made.append(Captioned(name, figure, title, caption, f"Grid of faces completed by {what}, with ground truth."))
     return made
 
 
@@ -276,7 +268,6 @@ def _places(first: Samples, own: Samples) -> dict[int, int]:
     places = {k: where.get(tuple(pair)) for k, pair in enumerate(first.pairs[key].itertuples(index=False))}
     if None in places.values():
         raise InputError(
-            f"experiments {first.experiment} and {own.experiment} were not sampled on the same pairs of "
-            f"{own.dataset}."
+            f"experiments {first.experiment} and {own.experiment} were not sampled on the same pairs of {own.dataset}."
         )
     return places

@@ -66,8 +66,7 @@ def overview_panel(tensors: Mapping[str, np.ndarray], *, title: str = "") -> Fig
         _show(panel, image, name, note)
     shown = np.unique(t["labels"])
     handles = [
-        Patch(facecolor=COLOURS_14[i] / 255, edgecolor=style.MUTED, linewidth=0.4, label=_NAMES[i])
-        for i in shown
+        Patch(facecolor=COLOURS_14[i] / 255, edgecolor=style.MUTED, linewidth=0.4, label=_NAMES[i]) for i in shown
     ]
     figure.legend(
         handles=handles,
@@ -97,9 +96,7 @@ def memory_panel(tensors: Mapping[str, np.ndarray], *, title: str = "", temperat
     relative = weights * slots
     # White is uniform; both sides get the same scale in log, since a weight of 2/m is as far as one of
     # 1/(2m).
-    reach = (
-        max(float(np.nanmax(np.abs(np.log2(np.maximum(relative, 1e-12))))), 0.05) if present.any() else 1.0
-    )
+    reach = max(float(np.nanmax(np.abs(np.log2(np.maximum(relative, 1e-12))))), 0.05) if present.any() else 1.0
     cmap = grey_where_absent("RdBu_r")
     image = grid.imshow(
         np.log2(np.maximum(relative, 1e-12)),
@@ -128,9 +125,7 @@ def memory_panel(tensors: Mapping[str, np.ndarray], *, title: str = "", temperat
             linewidth=0.8,
             linestyle=":" if "bound" in words else "-",
         )
-        ranges.text(
-            bound, -0.75, f" {words}\n {bound:.2g}", fontsize=6.5, color=style.MUTED, va="bottom", ha="center"
-        )
+        ranges.text(bound, -0.75, f" {words}\n {bound:.2g}", fontsize=6.5, color=style.MUTED, va="bottom", ha="center")
     ranges.set_xscale("log")
     ranges.set_xlim(min(low, lowest.min(initial=low)) / 1.35, max(high, highest.max(initial=high)) * 1.35)
     ranges.xaxis.set_major_locator(_few_ticks())
@@ -142,9 +137,7 @@ def memory_panel(tensors: Mapping[str, np.ndarray], *, title: str = "", temperat
     _class_axis(ranges, names=False)
 
     values = entropy(np.where(present[:, None], t["weights"], 0.0))
-    spread.barh(
-        rows, values[rows], color=[COLOURS_14[i] / 255 for i in rows], edgecolor=style.MUTED, linewidth=0.4
-    )
+    spread.barh(rows, values[rows], color=[COLOURS_14[i] / 255 for i in rows], edgecolor=style.MUTED, linewidth=0.4)
     spread.axvline(math.log(slots), color=style.INK, linewidth=0.8)
     for row in rows:
         spread.text(
@@ -220,9 +213,7 @@ def slot_usage_panel(tensors: Mapping[str, np.ndarray], *, title: str = "") -> F
 
 
 @style.styled
-def correlation_panel(
-    tensors: Mapping[str, np.ndarray], *, patch: int | None = None, title: str = ""
-) -> Figure:
+def correlation_panel(tensors: Mapping[str, np.ndarray], *, patch: int | None = None, title: str = "") -> Figure:
     """What one hole patch takes from the rest of the face, and how widely every patch looks.
 
     Needs image, mask, completed, mask_grid, attention. patch: row by row; by default `central_hole_patch`.
@@ -237,9 +228,7 @@ def correlation_panel(
     weights = t["attention"][patch]
     size = t["image"].shape[0]
     figure = style.new_figure(11.5, 3.3, layout="constrained")
-    figure.suptitle(
-        _headed(f"Correlation of patch {patch}", title), x=0.005, ha="left", fontsize=11, fontweight="bold"
-    )
+    figure.suptitle(_headed(f"Correlation of patch {patch}", title), x=0.005, ha="left", fontsize=11, fontweight="bold")
     where, taken, over, width = figure.subplots(1, 4)
     _show(where, masked_input(t["image"], t["mask"]), "the patch (framed)", "")
     extent = (-0.5, t["image"].shape[1] - 0.5, size - 0.5, -0.5)
@@ -255,30 +244,21 @@ def correlation_panel(
     figure.colorbar(image, ax=taken, shrink=0.75, pad=0.02).set_label("weight / uniform")
     _show(over, t["completed"], "the same over the result", "")
     strength = relative / relative.max()
-    over.imshow(
-        strength, extent=extent, cmap="magma", alpha=np.clip(strength, 0, 1) * 0.85, interpolation="nearest"
-    )
+    over.imshow(strength, extent=extent, cmap="magma", alpha=np.clip(strength, 0, 1) * 0.85, interpolation="nearest")
     spread = np.exp(entropy(t["attention"])).reshape(rows, columns)
-    image = width.imshow(
-        spread, extent=extent, cmap="viridis", norm=Normalize(1, count), interpolation="nearest"
-    )
+    image = width.imshow(spread, extent=extent, cmap="viridis", norm=Normalize(1, count), interpolation="nearest")
     _show(width, None, "patches attended, per patch", "")
     figure.colorbar(image, ax=width, shrink=0.75, pad=0.02).set_label("e^entropy of its row")
-    share = (
-        t["mask_grid"].reshape(rows, t["mask_grid"].shape[0] // rows, columns, -1).mean(axis=(1, 3)).ravel()
-    )
+    share = t["mask_grid"].reshape(rows, t["mask_grid"].shape[0] // rows, columns, -1).mean(axis=(1, 3)).ravel()
     known = float(weights[share == 0].sum())
     where.set_xlabel(f"{100 * share[patch]:.0f}% of it is hole")
     taken.set_xlabel(
-        f"{100 * known:.0f}% of the weight on wholly known patches,\nwhich are "
-        f"{100 * (share == 0).mean():.0f}% of all"
+        f"{100 * known:.0f}% of the weight on wholly known patches,\nwhich are {100 * (share == 0).mean():.0f}% of all"
     )
     for axes in (where, taken, over):
         box_width, box_height = t["image"].shape[1] / columns, size / rows
         corner = (patch % columns * box_width - 0.5, patch // columns * box_height - 0.5)
-        axes.add_patch(
-            Rectangle(corner, box_width, box_height, fill=False, edgecolor="#00c8e6", linewidth=1.4)
-        )
+        axes.add_patch(Rectangle(corner, box_width, box_height, fill=False, edgecolor="#00c8e6", linewidth=1.4))
     for axes in (taken, over, width):
         if t["mask"].any() and not t["mask"].all():
             axes.contour(t["mask"], levels=[0.5], colors="white", linewidths=0.6)
@@ -326,8 +306,7 @@ def error_panel(tensors: Mapping[str, np.ndarray], *, title: str = "") -> Figure
     """
     t = checked(tensors, ("image", "mask", "coarse", "completed"))
     errors = {
-        name: np.abs(t[name].astype(float) - t["image"].astype(float)).mean(axis=2)
-        for name in ("coarse", "completed")
+        name: np.abs(t[name].astype(float) - t["image"].astype(float)).mean(axis=2) for name in ("coarse", "completed")
     }
     inside = t["mask"].astype(bool)
     # One pixel that is wholly wrong must not make all others look right.

@@ -21,9 +21,7 @@ PSNR_CAP = 100.0  # dB, printed for identical images (the cap of the evaluation 
 def masked_input(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """uint8 (H,W,3) picture with its holes (mask (H,W), 1 = hole) in the flat colour `style.HOLE`."""
     if image.shape[:2] != mask.shape:
-        raise InputError(
-            f"image of shape {image.shape} and mask of shape {mask.shape} do not belong together."
-        )
+        raise InputError(f"image of shape {image.shape} and mask of shape {mask.shape} do not belong together.")
     shown = image.copy()
     shown[mask > 0] = np.round(np.array(to_rgb(style.HOLE)) * 255).astype(np.uint8)
     return shown

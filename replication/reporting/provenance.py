@@ -198,9 +198,7 @@ def _notice(records: Mapping[str, Mapping[str, Any]]) -> str:
             f"These numbers are NOT comparable with the paper's: {_join(reasons)}. "
             "Only directions (which variant is better) can be set against the paper."
         )
-    networks = dict.fromkeys(
-        _network(r.get("features")) for r in records.values() if r.get("frechet") == "FD"
-    )
+    networks = dict.fromkeys(_network(r.get("features")) for r in records.values() if r.get("frechet") == "FD")
     if networks:
         sentences.append(
             f"The Fréchet distance is FD ({', '.join(networks)}), computed in the features of that network; "

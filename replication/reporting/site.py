@@ -199,9 +199,7 @@ def _provenance_table(tables: Sequence[ResultTable]) -> str:
         return "<p>No experiment has been run.</p>"
     hidden = {"protocol", "note", "frechet"}  # too long for a cell, or said elsewhere
     fields = [key for key in dict.fromkeys(key for r in records.values() for key in r) if key not in hidden]
-    head = "".join(
-        f'<th scope="col">{html.escape(key.replace("_", " "))}</th>' for key in ("experiment", *fields)
-    )
+    head = "".join(f'<th scope="col">{html.escape(key.replace("_", " "))}</th>' for key in ("experiment", *fields))
     rows = []
     for name, record in sorted(records.items()):
         cells = "".join(f'<td class="text">{html.escape(_short(record.get(key)))}</td>' for key in fields)

@@ -59,9 +59,7 @@ def table_grid(table: ResultTable) -> Grid:
         if (dataset, method, ratio, metric) not in by_key.index:
             return Value("–", "–")
         cell = by_key.loc[(dataset, method, ratio, metric)]
-        return Value(
-            _measured(cell.status, cell.measured), _number(cell.paper), cell.best_measured, cell.best_paper
-        )
+        return Value(_measured(cell.status, cell.measured), _number(cell.paper), cell.best_measured, cell.best_paper)
 
     if table.layout.methods_in_rows:
         head = [
@@ -212,12 +210,9 @@ def _grid_html(grid: Grid, caption: str) -> str:
     for i, heads in enumerate(grid.head):
         stub = ""
         if i == 0:
-            stub = "".join(
-                f'<th scope="col" rowspan="{len(grid.head)}">{html_text(text)}</th>' for text in grid.stub
-            )
+            stub = "".join(f'<th scope="col" rowspan="{len(grid.head)}">{html_text(text)}</th>' for text in grid.stub)
         cells = "".join(
-            f'<th scope="{"colgroup" if head.span > 1 else "col"}" colspan="{head.span}">'
-            f"{html_text(head.text)}</th>"
+            f'<th scope="{"colgroup" if head.span > 1 else "col"}" colspan="{head.span}">{html_text(head.text)}</th>'
             for head in heads
         )
         rows.append(f"<tr>{stub}{cells}</tr>")
@@ -226,8 +221,7 @@ def _grid_html(grid: Grid, caption: str) -> str:
         if stub[0] is not None:
             rows.append(("</tbody>" if i else "") + "<tbody>")
         heads = "".join(
-            f'<th scope="{"rowgroup" if head.span > 1 else "row"}" rowspan="{head.span}">'
-            f"{html_text(head.text)}</th>"
+            f'<th scope="{"rowgroup" if head.span > 1 else "row"}" rowspan="{head.span}">{html_text(head.text)}</th>'
             for head in stub
             if head is not None
         )
@@ -244,9 +238,7 @@ def _value_html(value: Value) -> str:
     mark = ""
     if value.mark:
         words = {"agrees": "same sign as the paper", "differs": "opposite sign to the paper"}[value.mark]
-        mark = (
-            f' <span class="{value.mark}" role="img" aria-label="{words}">{_MARKS[value.mark].strip()}</span>'
-        )
+        mark = f' <span class="{value.mark}" role="img" aria-label="{words}">{_MARKS[value.mark].strip()}</span>'
     return (
         f'<td><span class="{kind}">{measured}</span>{mark}<br>'
         f'<span class="paper"><span class="unseen">paper: </span>{paper}</span></td>'
@@ -263,9 +255,7 @@ def to_latex(table: ResultTable) -> str:
     parts = [r"\begin{table*}[t]", r"\centering\footnotesize\setlength{\tabcolsep}{3pt}"]
     notice = rf" \textbf{{{latex_text(table.provenance.notice)}}}" if table.provenance.notice else ""
     legend = latex_text(f"{LEGEND}, the paper's best underlined. {' '.join(notes)}")
-    parts.append(
-        rf"\caption{{{latex_text(table.layout.title)} (Table {number} of the paper).{notice} {legend}}}"
-    )
+    parts.append(rf"\caption{{{latex_text(table.layout.title)} (Table {number} of the paper).{notice} {legend}}}")
     parts.append(rf"\label{{tab:showface{number}}}")
     parts.append(_grid_latex(table_grid(table)))
     if changes is not None:
@@ -293,9 +283,7 @@ def _grid_latex(grid: Grid) -> str:
     for i, (heads, values) in enumerate(grid.body):
         if i and heads[0] is not None:
             lines.append(r"\midrule")
-        cells = [latex_text(head.text) if head else "" for head in heads] + [
-            _value_latex(value) for value in values
-        ]
+        cells = [latex_text(head.text) if head else "" for head in heads] + [_value_latex(value) for value in values]
         lines.append(" & ".join(cells) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
 

@@ -87,9 +87,7 @@ class ResultTable:
     @property
     def frechet(self) -> str:
         """Name of the measured Fréchet distance: "FID", "FD", or "FD/FID" when experiments mix them."""
-        names = self.cells.loc[
-            (self.cells.metric == "FID") & (self.cells.status == "measured"), "measured_as"
-        ]
+        names = self.cells.loc[(self.cells.metric == "FID") & (self.cells.status == "measured"), "measured_as"]
         return "/".join(sorted(set(names))) or "FID"
 
     def to_csv(self) -> str:
@@ -132,9 +130,7 @@ def load_metrics(folder: str | Path, experiments: set[str]) -> dict[str, dict[st
         except ValueError as error:
             raise InputError(f"{path} is not valid JSON ({error}).") from error
         if not isinstance(content, dict) or not any(isinstance(content.get(ratio), dict) for ratio in RATIOS):
-            raise InputError(
-                f"{path} is not a metrics file: it needs an object under one of {', '.join(RATIOS)}."
-            )
+            raise InputError(f"{path} is not a metrics file: it needs an object under one of {', '.join(RATIOS)}.")
         found[name] = content
     return found
 
@@ -214,9 +210,7 @@ def _mark_best(cells: pd.DataFrame, *, rank_measured: bool) -> None:
             continue
         for (_, _, metric), group in cells.groupby(["dataset", "mask_ratio", "metric"], sort=False):
             values = group[column].dropna()
-            if len(values) < 2 or (
-                column == "measured" and group.loc[values.index, "measured_as"].nunique() > 1
-            ):
+            if len(values) < 2 or (column == "measured" and group.loc[values.index, "measured_as"].nunique() > 1):
                 continue
             printed = (values * better[metric]).round(DIGITS)
             cells.loc[printed.index[printed == printed.max()], f"best_{column}"] = True
@@ -230,9 +224,7 @@ def _changes(cells: pd.DataFrame, layout: Layout) -> pd.DataFrame | None:
     joined = cells[cells.method != layout.against].join(reference.add_suffix("_full"), on=key)
     # An FD minus a FID is no difference of anything.
     measured = (joined.measured - joined.measured_full).where(joined.measured_as == joined.measured_as_full)
-    changes = joined[[*key, "method", "status"]].assign(
-        measured=measured, paper=joined.paper - joined.paper_full
-    )
+    changes = joined[[*key, "method", "status"]].assign(measured=measured, paper=joined.paper - joined.paper_full)
     changes["agreement"] = [_agreement(m, p) for m, p in zip(changes.measured, changes.paper, strict=True)]
     return changes.reset_index(drop=True)
 

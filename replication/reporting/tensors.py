@@ -57,9 +57,7 @@ MDRNET: dict[str, Spec] = {
     "spade3_beta": Spec("float", "C3 h3 w3", "the same, third block"),
     "refined": Spec("picture", "H W 3", "raw output R"),
     "completed": Spec("picture", "H W 3", "completed image: known pixels of `image`, holes of R"),
-    "hits": Spec(
-        "float", "n m", "how often each slot was the nearest one to a query (counts over many images)"
-    ),
+    "hits": Spec("float", "n m", "how often each slot was the nearest one to a query (counts over many images)"),
 }
 """Tensors of one image through MDRNets (spec sections 1, 5, 6)."""
 
@@ -70,9 +68,7 @@ INCO2: dict[str, Spec] = {
     "labels": Spec("labels", "H W", "semantic map of the real face, used for both"),
     "features_real": Spec("float", "e he we", "reconstruction encoder of the real face"),
     "features_inpainted": Spec("float", "e he we", "the same of the inpainted face"),
-    "hole_real": Spec(
-        "float", "n e", "features pooled over each class inside the hole, zero rows where absent"
-    ),
+    "hole_real": Spec("float", "n e", "features pooled over each class inside the hole, zero rows where absent"),
     "hole_inpainted": Spec("float", "n e", "the same of the inpainted face"),
     "known_real": Spec("float", "n e", "features pooled over each class outside the hole"),
     "known_inpainted": Spec("float", "n e", "the same of the inpainted face"),
@@ -108,8 +104,7 @@ def checked(
             expected, because = sizes.setdefault(letter, (size, key))
             if size != expected:
                 raise InputError(
-                    f"tensor {key!r} has shape {array.shape}, but {letter} in ({spec.shape}) is {expected} "
-                    f"({because})."
+                    f"tensor {key!r} has shape {array.shape}, but {letter} in ({spec.shape}) is {expected} ({because})."
                 )
         found[key] = _values(key, array, spec)
     return found

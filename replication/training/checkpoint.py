@@ -231,9 +231,7 @@ def save_weights(
             to_csv(history, temporary / "history.csv")
 
 
-def load_weights(
-    folder: str | Path, device: str | torch.device = "cpu"
-) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def load_weights(folder: str | Path, device: str | torch.device = "cpu") -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read `weights.safetensors` and `card.json` of a trained thing.
 
     Returns:
@@ -249,9 +247,7 @@ def load_weights(
         card = json.loads((folder / "card.json").read_bytes())
         content = (folder / "weights.safetensors").read_bytes()
     except (OSError, ValueError) as error:
-        raise InputError(
-            f"{folder} has no trained weights ({_reason(error)}): run its training stage"
-        ) from error
+        raise InputError(f"{folder} has no trained weights ({_reason(error)}): run its training stage") from error
     if hashlib.sha256(content).hexdigest() != card.get("weights_sha256"):
         raise InputError(
             f"{folder / 'weights.safetensors'} does not have the SHA-256 that its card.json records: it is "

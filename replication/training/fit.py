@@ -293,9 +293,7 @@ def _resume(folder: Path, trainable, optimizers, config, group: distributed.Dist
     if step and not group.is_main:
         progress = load_checkpoint(folder, trainable, optimizers, config, step=step)
         if progress is None:
-            raise InputError(
-                f"rank {group.rank} does not see the checkpoint of step {step}: {folder} must be shared"
-            )
+            raise InputError(f"rank {group.rank} does not see the checkpoint of step {step}: {folder} must be shared")
     return progress or Progress()
 
 

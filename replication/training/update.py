@@ -109,9 +109,7 @@ class Updater:
         return (finite == 1).float()
 
     def _complain(self, name: str, loss: float, norm: float) -> None:
-        what = (
-            f"gradients have the norm {norm} (loss {loss:.6g})" if math.isfinite(loss) else f"loss is {loss}"
-        )
+        what = f"gradients have the norm {norm} (loss {loss:.6g})" if math.isfinite(loss) else f"loss is {loss}"
         if not isinstance(self.ids, list) or len(self.ids) <= 8:
             shown = self.ids
         else:

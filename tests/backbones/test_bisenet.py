@@ -157,9 +157,7 @@ def test_hard_examples_only():
 @pytest.mark.parametrize(("optimizer", "lr"), [("adam", 1e-2), ("sgd", 1e-2)])
 def test_training_learns_labels_and_follows_its_schedule(optimizer, lr):
     torch.manual_seed(0)
-    training = ParserTraining(
-        BiSeNet(3, width=4, output_stride=4), steps=60, optimizer=optimizer, lr=lr, warmup=6
-    )
+    training = ParserTraining(BiSeNet(3, width=4, output_stride=4), steps=60, optimizer=optimizer, lr=lr, warmup=6)
     assert training.needs == {"parsing"}
     labels = torch.zeros(4, 32, 32, dtype=torch.int64)
     labels[:, :, 16:], labels[:2, 20:] = 1, 2
@@ -173,8 +171,7 @@ def test_training_learns_labels_and_follows_its_schedule(optimizer, lr):
         optimizers[name].step()
 
     history = [
-        training.training_step({"image": images, "parsing": labels.byte(), "step": step}, update)
-        for step in range(40)
+        training.training_step({"image": images, "parsing": labels.byte(), "step": step}, update) for step in range(40)
     ]
     assert float(history[-1]["loss"]) < 0.5 * float(history[0]["loss"])
     assert float(history[-1]["accuracy"]) > 0.8

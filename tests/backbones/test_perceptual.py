@@ -23,9 +23,7 @@ def test_layers_are_indexed_like_torchvision(plan, name):
         theirs = getattr(torchvision.models, name)().features
         ours = vgg_layers(plan, len(theirs) - 1)
     assert [type(layer) for layer in ours] == [type(layer) for layer in theirs]
-    assert {k: v.shape for k, v in ours.state_dict().items()} == {
-        k: v.shape for k, v in theirs.state_dict().items()
-    }
+    assert {k: v.shape for k, v in ours.state_dict().items()} == {k: v.shape for k, v in theirs.state_dict().items()}
 
 
 def save_stand_in(path, plan) -> dict:

@@ -10,9 +10,7 @@ from replication.data.irregular_masks import draw_mask_store
 from replication.data.store import BOX_COLUMNS, LANDMARK_COLUMNS, Chunk, write_store
 
 
-def make_chunk(
-    first: int, count: int, *, size: int = 16, split: str = "train", parsing: bool = True
-) -> Chunk:
+def make_chunk(first: int, count: int, *, size: int = 16, split: str = "train", parsing: bool = True) -> Chunk:
     """Faces of noise; landmarks, boxes and attributes are simple functions of the face's number."""
     rng = np.random.default_rng(first)
     numbers = np.arange(first, first + count)
@@ -46,6 +44,4 @@ def faces(tmp_path_factory):
 @pytest.fixture(scope="session")
 def masks(tmp_path_factory):
     """30 training masks and 12 test masks per bucket of 16 px."""
-    return draw_mask_store(
-        tmp_path_factory.mktemp("masks") / "store", size=16, train=30, test_per_bucket=12, seed=3
-    )
+    return draw_mask_store(tmp_path_factory.mktemp("masks") / "store", size=16, train=30, test_per_bucket=12, seed=3)

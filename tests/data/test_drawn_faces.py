@@ -145,9 +145,7 @@ def test_pictures_of_one_person_share_hair_and_skin(faces) -> None:
         seen = area(faces, name) > 60
         pairs = seen[:, None] & seen
         distance = np.linalg.norm(colour[:, None] - colour, axis=-1)
-        assert distance[same & pairs].mean() < 0.6 * distance[(people[:, None] != people) & pairs].mean(), (
-            name
-        )
+        assert distance[same & pairs].mean() < 0.6 * distance[(people[:, None] != people) & pairs].mean(), name
     for name in ("male", "young", "bald", "moustache", "beard"):
         values = flag(faces, name)
         assert (values[:, None] == values)[same].all(), name

@@ -23,9 +23,7 @@ ALL = ("parsing", "attributes", "identity", "landmarks", "boxes")
 def same(a: dict, b: dict) -> bool:
     if a.keys() != b.keys():
         return False
-    return all(
-        torch.equal(a[k], b[k]) if isinstance(a[k], torch.Tensor) else np.array_equal(a[k], b[k]) for k in a
-    )
+    return all(torch.equal(a[k], b[k]) if isinstance(a[k], torch.Tensor) else np.array_equal(a[k], b[k]) for k in a)
 
 
 def joined(parts: list[dict]) -> dict:
@@ -68,9 +66,7 @@ def test_one_is_hole(faces, masks):
     batches = TrainingBatches(faces, masks, batch_size=30, seed=1)
     _, mask_rows, _ = batches.samples(np.arange(30))
     train = masks.index[masks.index["split"] == "train"]
-    assert batches.batch(0)["mask"].mean(dim=(1, 2, 3)).numpy() == pytest.approx(
-        train["ratio"].to_numpy()[mask_rows]
-    )
+    assert batches.batch(0)["mask"].mean(dim=(1, 2, 3)).numpy() == pytest.approx(train["ratio"].to_numpy()[mask_rows])
 
 
 def test_a_batch_is_a_function_of_seed_and_step(faces, masks):
@@ -108,9 +104,7 @@ def test_ranks_together_are_the_single_process(faces, masks, bank):
 
 
 def test_flipping_mirrors_image_labels_landmarks_and_boxes_but_not_the_hole(faces, masks):
-    flipped, plain = (
-        TrainingBatches(faces, masks, batch_size=24, seed=1, fields=ALL, flip=f) for f in (True, False)
-    )
+    flipped, plain = (TrainingBatches(faces, masks, batch_size=24, seed=1, fields=ALL, flip=f) for f in (True, False))
     rows, _, flips = flipped.samples(np.arange(24))
     a, b = flipped.batch(0), plain.batch(0)
     assert torch.equal(a["mask"], b["mask"]) and a["ids"] == b["ids"]
@@ -147,9 +141,7 @@ def test_bank_is_a_fixed_table_visited_in_new_order_each_round(faces, masks):
     for place, j in enumerate(batch["pairs"].tolist()):
         image_row, mask_row, flip = batches.bank_entry(j)
         assert batch["ids"][place] == faces.ids[image_row]
-        assert torch.equal(
-            batch["mask"][place, 0], torch.from_numpy(masks.train[mask_row].astype(np.float32))
-        )
+        assert torch.equal(batch["mask"][place, 0], torch.from_numpy(masks.train[mask_row].astype(np.float32)))
         one = images_to_tensor(faces.images[image_row][None])[0]
         assert torch.equal(batch["image"][place], one.flip(-1) if flip else one)
     assert same(batches.assemble(np.arange(12)), stream.assemble(np.arange(12)))  # entry j is sample j

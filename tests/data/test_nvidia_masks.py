@@ -108,13 +108,9 @@ def test_store_without_training_maps(test_folder, tmp_path):
         assert row["touches_border"] == reach_border(mask[None])[0]
     assert not {mask_hash(m) for m in store.train} & {mask_hash(m) for m in store.test}
     assert "no training maps given" in store.card["source"]["training"]
-    again = read_mask_store(
-        tmp_path / "n", size=32, test_folder=test_folder, test_per_bucket=4, seed=0, workers=2
-    )
+    again = read_mask_store(tmp_path / "n", size=32, test_folder=test_folder, test_per_bucket=4, seed=0, workers=2)
     assert again.card == store.card
-    fewer = read_mask_store(
-        tmp_path / "o", size=32, test_folder=test_folder, test_per_bucket=4, seed=0, train=7
-    )
+    fewer = read_mask_store(tmp_path / "o", size=32, test_folder=test_folder, test_per_bucket=4, seed=0, train=7)
     assert len(fewer.train) == 7
     with pytest.raises(InputError, match="test_per_bucket=12 leaves none of the 36 masks"):
         read_mask_store(tmp_path / "p", size=32, test_folder=test_folder, test_per_bucket=12, seed=0)
@@ -150,21 +146,15 @@ def test_dilation_follows_the_page(tmp_path):
 
 
 def test_store_with_training_maps(test_folder, raw_folder, tmp_path):
-    store = read_mask_store(
-        tmp_path / "m", size=32, test_folder=test_folder, train_folder=raw_folder, train=20, seed=0
-    )
-    assert (
-        len(store.test) == 36 and len(store.train) == 20 - store.card["source"]["train_left_out_as_repeated"]
-    )
+    store = read_mask_store(tmp_path / "m", size=32, test_folder=test_folder, train_folder=raw_folder, train=20, seed=0)
+    assert len(store.test) == 36 and len(store.train) == 20 - store.card["source"]["train_left_out_as_repeated"]
     assert store.index["ratio"].between(0.01, 0.6).all()
     assert store.card["source"]["train_polarity"]["stated"] == "hole is black"
 
 
 def test_augmented_masks_depend_on_seed_and_number(raw_folder):
     files = mask_files(raw_folder)
-    ten, six = (
-        np.concatenate(list(augmented_masks(files, n, size=16, seed=2, hole_is="black"))) for n in (10, 6)
-    )
+    ten, six = (np.concatenate(list(augmented_masks(files, n, size=16, seed=2, hole_is="black"))) for n in (10, 6))
     assert np.array_equal(ten[:6], six)
     other = np.concatenate(list(augmented_masks(files, 6, size=16, seed=3, hole_is="black")))
     assert not np.array_equal(other, six)

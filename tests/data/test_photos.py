@@ -82,9 +82,7 @@ def test_exif_orientation_turns_the_photo_upright(tmp_path):
 
 def test_csv_of_photos_with_short_landmark_names(folder):
     head = "file,identity,split,leyex,leyey,reyex,reyey,nosex,nosey,lmouthx,lmouthy,rmouthx,rmouthy\n"
-    lines = (
-        "000.png,17,train,7,11,23.5,11.5,15.5,17,10,24,21,24\n003.png,9,val,8,12,24,12,16,17,10,24,21,24\n"
-    )
+    lines = "000.png,17,train,7,11,23.5,11.5,15.5,17,10,24,21,24\n003.png,9,val,8,12,24,12,16,17,10,24,21,24\n"
     _, rows, *_ = read(folder, table=table(folder, head + lines))
     assert rows["id"].tolist() == ["000.png", "003.png"]
     assert rows["split"].tolist() == ["train", "test"] and rows["identity"].tolist() == ["17", "9"]
@@ -136,9 +134,7 @@ def test_the_order_of_labels_is_translated_and_a_wrong_one_noticed(folder, tmp_p
         assert set(np.unique(chunks[0].parsing)) == {1, 17} and chunks[0].parsing[0, 0, 0] == 17
         assert source["parsing_order_read"] == order
         other = {"g_mask": "bisenet", "bisenet": "g_mask"}[order]
-        with pytest.raises(
-            InputError, match=rf"'{other}' does not fit .* hair would cover 0% .* '{order}' 31%"
-        ):
+        with pytest.raises(InputError, match=rf"'{other}' does not fit .* hair would cover 0% .* '{order}' 31%"):
             PhotoFolder(folder, size=16, parsing_folder=maps, parsing_order=other)
     with pytest.raises(InputError, match="parsing_order='hq': allowed are bisenet, g_mask"):
         PhotoFolder(folder, size=16, parsing_folder=maps, parsing_order="hq")
@@ -147,9 +143,7 @@ def test_the_order_of_labels_is_translated_and_a_wrong_one_noticed(folder, tmp_p
 def test_split_by_identity_keeps_people_together_and_ignores_order(folder):
     lines = [f"{k:03d}.png,p{k // 3}" for k in range(12)]
     _, one, *_ = read(folder, table=table(folder, "\n".join(["file,identity", *lines])), test_fraction=0.4)
-    _, two, *_ = read(
-        folder, table=table(folder, "\n".join(["file,identity", *lines[::-1]])), test_fraction=0.4
-    )
+    _, two, *_ = read(folder, table=table(folder, "\n".join(["file,identity", *lines[::-1]])), test_fraction=0.4)
     assert one.equals(two)
     assert one.groupby("identity")["split"].nunique().max() == 1
     assert set(one["split"]) == {"train", "test"}
@@ -172,9 +166,7 @@ def test_every_split_gets_a_photo_even_at_a_tiny_fraction(folder):
 
 
 def test_limits_are_nested(folder):
-    text = table(
-        folder, "file,split\n" + "\n".join(f"{k:03d}.png,{'test' if k > 8 else 'train'}" for k in range(12))
-    )
+    text = table(folder, "file,split\n" + "\n".join(f"{k:03d}.png,{'test' if k > 8 else 'train'}" for k in range(12)))
     _, few, *_ = read(folder, table=text, limit_train=3, limit_test=1)
     _, more, *_ = read(folder, table=text, limit_train=6, limit_test=2)
     assert few["split"].value_counts().to_dict() == {"train": 3, "test": 1}

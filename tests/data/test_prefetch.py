@@ -48,9 +48,7 @@ def test_the_same_batches_in_the_same_order(faces, masks):
     assert len(got) == 6
     for step, batch in zip(range(3, 9), got, strict=True):
         direct = batches.batch(step)
-        assert torch.equal(batch["image"], direct["image"]) and torch.equal(
-            batch["parsing"], direct["parsing"]
-        )
+        assert torch.equal(batch["image"], direct["image"]) and torch.equal(batch["parsing"], direct["parsing"])
         assert batch["ids"] == direct["ids"] and np.array_equal(batch["pairs"], direct["pairs"])
     assert prefetch_threads() == 0
 

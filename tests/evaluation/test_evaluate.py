@@ -38,9 +38,7 @@ def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("prepared")
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (COUNT + 2, SIZE, SIZE, 3), dtype=np.uint8)
-    rows = pd.DataFrame(
-        {"id": [f"face{i}" for i in range(COUNT + 2)], "split": ["train"] * 2 + ["test"] * COUNT}
-    )
+    rows = pd.DataFrame({"id": [f"face{i}" for i in range(COUNT + 2)], "split": ["train"] * 2 + ["test"] * COUNT})
     store = write_store(folder / "faces", name="toy", size=SIZE, chunks=[Chunk(images, rows)], source={})
     masks = _rectangles(rng, 2 * COUNT)
     masks = write_mask_store(folder / "masks", size=SIZE, train=[masks[::2]], test=[masks[1::2]], source={})
@@ -145,9 +143,7 @@ def test_results_recompute_from_the_pairs(data, evaluated):
         difference = np.abs(expected.astype(float) - images)
         assert rows["L1_percent"].to_numpy() == pytest.approx(100 * difference.mean((1, 2, 3)) / 255)
         # Outside the hole nothing differs, so the two L1 columns are tied by the ratio.
-        assert (rows["L1_hole_percent"] * rows["ratio"]).to_numpy() == pytest.approx(
-            rows["L1_percent"].to_numpy()
-        )
+        assert (rows["L1_hole_percent"] * rows["ratio"]).to_numpy() == pytest.approx(rows["L1_percent"].to_numpy())
         assert metrics[bucket]["PSNR"] == pytest.approx(rows["PSNR"].mean(), abs=1e-6)
         features = Means().features(torch.from_numpy(expected).permute(0, 3, 1, 2)).numpy()
         assert np.abs(results.features(bucket) - features).max() < 1e-6

@@ -48,9 +48,7 @@ def test_known_gaussians():
     assert frechet_distance(square, square + np.array([3, 4])) == pytest.approx(25, rel=1e-12)
     # (2 - 1)^2 * 4/3 for each of two axes
     assert frechet_distance(square, 2 * square) == pytest.approx(8 / 3, rel=1e-12)
-    assert frechet_distance(square * np.array([1, 0]), square * np.array([0, 1])) == pytest.approx(
-        8 / 3, rel=1e-12
-    )
+    assert frechet_distance(square * np.array([1, 0]), square * np.array([0, 1])) == pytest.approx(8 / 3, rel=1e-12)
 
 
 def test_distance_of_a_set_to_itself_is_zero_and_symmetric():

@@ -43,9 +43,7 @@ def test_ssim_agrees_with_skimage():
     for size in ((40, 33), (11, 11), (64, 64)):
         a, b = _pair(*size)
         expected = [
-            structural_similarity(
-                x, y, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, **common
-            )
+            structural_similarity(x, y, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, **common)
             for x, y in zip(_hwc(a), _hwc(b), strict=True)
         ]
         assert np.abs(ssim(a, b).numpy() - expected).max() < 1e-10

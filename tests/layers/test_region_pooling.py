@@ -44,9 +44,7 @@ def test_permuting_pixels_together_changes_nothing(case):
     def shuffle(x):
         return x.flatten(2)[:, :, order].view_as(x)
 
-    torch.testing.assert_close(
-        region_pool(shuffle(features), shuffle(regions))[0], region_pool(features, regions)[0]
-    )
+    torch.testing.assert_close(region_pool(shuffle(features), shuffle(regions))[0], region_pool(features, regions)[0])
 
 
 def test_area_weighted_mean_of_regions_is_the_global_mean(case):

@@ -33,9 +33,7 @@ def by_hand(output, truth, mask, labels, classes, divide=True):
             for j in range(classes):
                 for pairs, columns in ((intra, inside), (inter, outside)):
                     if inside[i].any() and columns[j].any():
-                        products = [
-                            f[b][:, inside[i]].mean(1) @ f[b][:, columns[j]].mean(1) for f in (output, truth)
-                        ]
+                        products = [f[b][:, inside[i]].mean(1) @ f[b][:, columns[j]].mean(1) for f in (output, truth)]
                         pairs.append((products[0] - products[1]).abs() / output.shape[1])
     return torch.stack(intra).mean(), torch.stack(inter).mean()
 

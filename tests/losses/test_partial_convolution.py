@@ -28,9 +28,7 @@ def test_terms_and_published_weights(case):
     composite = mask * ours + (1 - mask) * real
     torch.testing.assert_close(terms["valid"], ((1 - mask) * (ours - real)).abs().mean())
     torch.testing.assert_close(terms["hole"], (mask * (ours - real)).abs().mean())
-    torch.testing.assert_close(
-        terms["perceptual"], (ours - real).abs().mean() + (composite - real).abs().mean()
-    )
+    torch.testing.assert_close(terms["perceptual"], (ours - real).abs().mean() + (composite - real).abs().mean())
     style = [(gram_matrix(x) - gram_matrix(real)).abs().mean() for x in (ours, composite)]
     torch.testing.assert_close(terms["style"], sum(style))
     variation = composite.diff(dim=3).abs().mean() + composite.diff(dim=2).abs().mean()

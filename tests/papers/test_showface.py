@@ -160,8 +160,7 @@ def test_ties_are_not_wins_and_margins_are_met_at_printed_precision():
 
 def test_missing_cells_are_not_run_unless_already_refuted():
     metrics = {
-        "full": {r: {"L1_percent": 1.0, "FD": 1.0, "PSNR": 30.0, "SSIM": 0.9} for r in RATIOS}
-        | {"made_by": [{}]},
+        "full": {r: {"L1_percent": 1.0, "FD": 1.0, "PSNR": 30.0, "SSIM": 0.9} for r in RATIOS} | {"made_by": [{}]},
         "no_mrem": {r: {"L1_percent": 2.0, "FD": 2.0, "PSNR": 29.0, "SSIM": 0.8} for r in RATIOS},
     }
     tables = measured_tables(SHOWFACE_ROWS, metrics)

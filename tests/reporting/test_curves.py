@@ -29,9 +29,7 @@ def test_one_figure_per_method_and_one_line_per_run(models):
     assert [text.get_text() for text in figures["mdrnet"].legends[0].get_texts()] == ["full", "slots_64"]
     assert figures["bisenet"].legends == []  # a single run is named in the title
     assert "parser" in figures["bisenet"].get_suptitle()
-    assert style.figure_bytes(figures["mdrnet"]) == style.figure_bytes(
-        curve_figures(load_runs(models))["mdrnet"]
-    )
+    assert style.figure_bytes(figures["mdrnet"]) == style.figure_bytes(curve_figures(load_runs(models))["mdrnet"])
 
 
 def test_wide_positive_ranges_get_a_logarithmic_axis(models):

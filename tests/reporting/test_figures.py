@@ -64,9 +64,7 @@ def test_samples_come_with_their_own_image_mask_and_ratio(world):
     samples = load_samples("full", "celebahq", **world)
     assert samples.completed.shape == (3 * KEPT, SIZE, SIZE, 3)
     assert (samples.completed == samples.images // 2).all()
-    assert samples.masks.reshape(len(samples.masks), -1).mean(axis=1) == pytest.approx(
-        samples.pairs.ratio.to_numpy()
-    )
+    assert samples.masks.reshape(len(samples.masks), -1).mean(axis=1) == pytest.approx(samples.pairs.ratio.to_numpy())
 
 
 def test_an_experiment_that_was_not_run_has_no_samples(world):
@@ -141,8 +139,6 @@ def test_nothing_run_makes_no_figures(world, tmp_path):
 
 def test_methods_on_different_pairs_are_not_put_side_by_side(world):
     first = load_samples("full", "celebahq", **world)
-    other = Samples(
-        "pconv", "celebahq", first.pairs.assign(mask_row=0), first.images, first.masks, first.completed
-    )
+    other = Samples("pconv", "celebahq", first.pairs.assign(mask_row=0), first.images, first.masks, first.completed)
     with pytest.raises(InputError, match="full and pconv"):
         comparison_figure({"celebahq": {"Ours": first, "PConv": other}}, title="t")

@@ -31,9 +31,7 @@ def test_panels_need_only_the_tensors_that_they_name(network, name):
         draw({})
 
 
-@pytest.mark.parametrize(
-    ("slots", "largest"), [(32, 0.19248), (128, 0.05498), (512, 0.01425), (1792, 0.00411)]
-)
+@pytest.mark.parametrize(("slots", "largest"), [(32, 0.19248), (128, 0.05498), (512, 0.01425), (1792, 0.00411)])
 def test_bounds_are_those_of_the_softmax_over_cosines(slots, largest):
     low, high = read_bounds(slots)
     assert high == pytest.approx(largest, abs=5e-6)

@@ -4,9 +4,7 @@ from replication.reporting.provenance import dataset_label, made_by, provenance
 
 
 def records(file_of, **changes) -> dict:
-    return {
-        name: made_by(file_of(name, **changes.get(name, {}))) for name in ("full", "no_mrem", "full_ffhq")
-    }
+    return {name: made_by(file_of(name, **changes.get(name, {}))) for name in ("full", "no_mrem", "full_ffhq")}
 
 
 def test_one_value_where_all_agree_and_exceptions_by_name(file_of):
@@ -20,8 +18,7 @@ def test_one_value_where_all_agree_and_exceptions_by_name(file_of):
 def test_data_sets_are_named_with_the_role_they_play(file_of):
     value = dict(provenance(records(file_of)).items)["Data set"]
     assert value == (
-        "drawn faces, studio (in the role of CelebA-HQ); "
-        "drawn faces, studio (in the role of FFHQ) for full_ffhq"
+        "drawn faces, studio (in the role of CelebA-HQ); drawn faces, studio (in the role of FFHQ) for full_ffhq"
     )
     paper = {"comparable": True, "profile": "paper", "dataset_title": "CelebA-HQ"}
     assert dict(provenance({"full": made_by(file_of("full", **paper))}).items)["Data set"] == "CelebA-HQ"

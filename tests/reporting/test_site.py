@@ -61,9 +61,7 @@ def reports(tmp_path, metrics_folder):
 def page(reports, metrics_folder, models):
     def build(**more):
         costs = cost_table(load_cards(models))
-        return build_site(
-            reports=reports, tables=showface_tables(metrics_folder), costs=costs, **more
-        ).read_text()
+        return build_site(reports=reports, tables=showface_tables(metrics_folder), costs=costs, **more).read_text()
 
     return build
 

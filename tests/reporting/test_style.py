@@ -30,9 +30,7 @@ def test_a_picture_carries_its_words(tmp_path):
 
 
 def test_names_with_dots_keep_them(tmp_path):
-    assert (
-        style.save_figure(drawing(), tmp_path / "v1.5.png", title="", caption="", alt="").name == "v1.5.png"
-    )
+    assert style.save_figure(drawing(), tmp_path / "v1.5.png", title="", caption="", alt="").name == "v1.5.png"
 
 
 def test_other_kinds_are_refused():

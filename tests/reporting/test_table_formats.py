@@ -17,16 +17,12 @@ NASTY = r"a<b> & \c_{d} 5% $x$ #1 ~ ^ |*`"
 @pytest.fixture(params=LAYOUTS)
 def table(request, metrics):
     number = request.param
-    return result_table(
-        number, paper=load_table("showface", number), experiments=SHOWFACE_ROWS, metrics=metrics
-    )
+    return result_table(number, paper=load_table("showface", number), experiments=SHOWFACE_ROWS, metrics=metrics)
 
 
 def test_layout_is_the_papers(metrics):
     grids = {
-        n: table_grid(
-            result_table(n, paper=load_table("showface", n), experiments=SHOWFACE_ROWS, metrics=metrics)
-        )
+        n: table_grid(result_table(n, paper=load_table("showface", n), experiments=SHOWFACE_ROWS, metrics=metrics))
         for n in LAYOUTS
     }
     assert len(grids[1].body) == 14  # 7 methods on 2 data sets
@@ -91,9 +87,7 @@ def test_markdown_rows_have_one_width(table):
 
 
 def test_latex_rows_have_one_width(table):
-    for tabular in re.findall(
-        r"\\begin\{tabular\}\{(\w+)\}(.*?)\\end\{tabular\}", to_latex(table), re.DOTALL
-    ):
+    for tabular in re.findall(r"\\begin\{tabular\}\{(\w+)\}(.*?)\\end\{tabular\}", to_latex(table), re.DOTALL):
         columns, body = tabular
         for line in body.splitlines():
             if " & " in line:

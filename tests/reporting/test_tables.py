@@ -13,9 +13,7 @@ from replication.reporting.tables import LAYOUTS, load_metrics, result_table, sh
 
 
 def build(number: int, metrics: dict) -> object:
-    return result_table(
-        number, paper=load_table("showface", number), experiments=SHOWFACE_ROWS, metrics=metrics
-    )
+    return result_table(number, paper=load_table("showface", number), experiments=SHOWFACE_ROWS, metrics=metrics)
 
 
 def test_every_printed_row_is_kept_and_the_ones_that_were_not_run_say_so(metrics):
@@ -156,9 +154,7 @@ def test_a_missing_number_is_missing_not_zero(file_of):
     file = file_of("full")
     del file["1-20%"]["SSIM"]
     file["1-20%"]["FD"] = None
-    cells = (
-        build(2, {"full": file}).cells.query("method == 'Full' and mask_ratio == '1-20%'").set_index("metric")
-    )
+    cells = build(2, {"full": file}).cells.query("method == 'Full' and mask_ratio == '1-20%'").set_index("metric")
     assert cells.status["SSIM"] == cells.status["FID"] == "missing"
     assert math.isnan(cells.measured["SSIM"])
 

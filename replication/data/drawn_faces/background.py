@@ -57,8 +57,7 @@ def paint_background(canvas: Canvas, kind: str, seed: list[int], tilt: float) ->
     x, y = canvas.x, canvas.y
     if kind == "studio":
         glow = np.exp(
-            -((x - f32(rng.uniform(-2, 2))) ** 2 + (y - f32(rng.uniform(-2, 2))) ** 2)
-            / f32(rng.uniform(9, 30))
+            -((x - f32(rng.uniform(-2, 2))) ** 2 + (y - f32(rng.uniform(-2, 2))) ** 2) / f32(rng.uniform(9, 30))
         )
         low, high = linear(first * rng.uniform(0.35, 0.8)), linear(np.clip(first * 1.2, 0, 1))
         canvas.rgb[:] = low + (high - low) * glow
@@ -95,14 +94,10 @@ def paint_background(canvas: Canvas, kind: str, seed: list[int], tilt: float) ->
         cells = np.broadcast_to(sky[:, None, None], (3, 9, 9)) + np.linspace(-0.08, 0.16, 9)[None, :, None]
         cells = cells + np.clip(rng.standard_normal((1, 9, 9)), 0, 2) * 0.14
         land = np.array([(0.30, 0.42, 0.20), (0.72, 0.64, 0.48), (0.20, 0.40, 0.50)])[int(rng.integers(3))]
-        cells[:, int(rng.integers(5, 8)) :] = land[:, None, None] * (
-            1 + 0.15 * rng.standard_normal((1, 1, 9))
-        )
+        cells[:, int(rng.integers(5, 8)) :] = land[:, None, None] * (1 + 0.15 * rng.standard_normal((1, 1, 9)))
         canvas.rgb[:] = _cells(cells, n)
     elif kind == "foliage":
-        leaf = np.array([0.33, 0.42, 0.23]) * rng.uniform(0.6, 1.2) + np.array([0.18, 0.04, 0.0]) * (
-            rng.random() < 0.3
-        )
+        leaf = np.array([0.33, 0.42, 0.23]) * rng.uniform(0.6, 1.2) + np.array([0.18, 0.04, 0.0]) * (rng.random() < 0.3)
         cells = leaf[:, None, None] * (
             1 + 0.42 * rng.standard_normal((1, 13, 13)) + 0.06 * rng.standard_normal((3, 13, 13))
         )
@@ -114,9 +109,9 @@ def paint_background(canvas: Canvas, kind: str, seed: list[int], tilt: float) ->
         canvas.rgb[:] = _cells(cells, n)
         _discs(canvas, rng, int(rng.integers(8, 18)), 0.75, rng.random() < 0.7)
     else:  # street: blurred upright blocks, windows and a brighter gap
-        cells = first[:, None, None] * (
-            0.75 + 0.30 * rng.standard_normal((1, 1, 11))
-        ) + 0.07 * rng.standard_normal((3, 10, 11))
+        cells = first[:, None, None] * (0.75 + 0.30 * rng.standard_normal((1, 1, 11))) + 0.07 * rng.standard_normal(
+            (3, 10, 11)
+        )
         gap = int(rng.integers(0, 9))
         cells[:, :6, gap : gap + 2] = np.array([0.85, 0.90, 0.97])[:, None, None]
         for _ in range(4):

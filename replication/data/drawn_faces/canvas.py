@@ -145,9 +145,7 @@ class Canvas:
         """Multiply the box by `factor` (h, w) or (3, h, w)."""
         self.rgb[(slice(None), *box)] *= factor
 
-    def blurred(
-        self, plane: np.ndarray, radius: float, shift: tuple[float, float] = (0.0, 0.0)
-    ) -> np.ndarray:
+    def blurred(self, plane: np.ndarray, radius: float, shift: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
         """A full plane (n, n), blurred by `radius` and moved by `shift` (x, y), all in eye units."""
         matrix = _blur_matrix(self.n, round(radius / self.step, 2))
         dx, dy = (round(s / self.step) for s in shift)

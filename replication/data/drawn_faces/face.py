@@ -218,9 +218,7 @@ def paint_head(scene: Scene) -> None:
     _fold(scene, box, hollow)
     mottle = noise("cloud", u * 0.055 + p.mottle_seed[0], v * 0.055 + p.mottle_seed[1])
     red += 0.11 * mottle
-    hollow += (0.010 + 0.02 * p.old) * noise(
-        "grain", v * 0.06 + p.mottle_seed[1], u * 0.06 + p.mottle_seed[0]
-    )
+    hollow += (0.010 + 0.02 * p.old) * noise("grain", v * 0.06 + p.mottle_seed[1], u * 0.06 + p.mottle_seed[0])
     if p.freckles:
         dots = noise("grain", u * 0.035 + p.mottle_seed[1], v * 0.035 + p.mottle_seed[0])
         where = bell(v, 0.75, 0.75) * bell(a, 0.75, 1.1)
@@ -313,9 +311,7 @@ def paint_ears(scene: Scene) -> None:
             continue
         # Rim bright, shell dark inside, lobe soft.
         inner = np.sqrt((dx + 0.12) ** 2 + (dy + 0.05) ** 2)
-        hollow = 0.42 * np.clip(1 - np.abs(inner - 0.42) * 3.0, 0, 1) * (dy < 0.55) + 0.30 * np.clip(
-            0.5 - radius, 0, 1
-        )
+        hollow = 0.42 * np.clip(1 - np.abs(inner - 0.42) * 3.0, 0, 1) * (dy < 0.55) + 0.30 * np.clip(0.5 - radius, 0, 1)
         nx, nz = side * (0.35 + 0.25 * dx), 0.85
         light = scene.lit(nx + 0 * y, 0.2 * dy + 0 * x, nz + 0 * x * y, SKIN_WRAP)
         colour = skin_planes(scene, 0.55 * p.redness + 0.25, np.clip(hollow + 0.06, 0, 0.8)) * light
@@ -340,9 +336,7 @@ def paint_neck(scene: Scene) -> None:
     nx = np.clip(round_x * 0.72, -0.95, 0.95)
     light = scene.lit(nx, 0.22 + 0 * nx, np.sqrt(1 - nx * nx), SKIN_WRAP)
     shift = float(np.clip(-q.light[0], -0.8, 0.8)) * 0.8
-    jaw = np.interp(c.y[box[0], 0] - 0.62 + 0.5 * q.light[1], c.y[:, 0], scene.width[:, 0], right=-9.0)[
-        :, None
-    ]
+    jaw = np.interp(c.y[box[0], 0] - 0.62 + 0.5 * q.light[1], c.y[:, 0], scene.width[:, 0], right=-9.0)[:, None]
     shadow = np.clip(0.5 - (np.abs(scene.across[box] - shift) - jaw * 0.97) / 0.34, 0, 1)
     chin_y = scene.row(scene.chin)
     below = y - chin_y

@@ -29,20 +29,13 @@ def paint_eyes(scene: Scene) -> None:
     level = scene.level
 
     if q.eye_shadow > 0.05:
-        smoke = (
-            np.clip(1 - np.abs(e * 0.75) ** 3, 0, 1) * ramp(-0.62, -0.12, v) * (v < lower) * (1 - 0.15 * e)
-        )
+        smoke = np.clip(1 - np.abs(e * 0.75) ** 3, 0, 1) * ramp(-0.62, -0.12, v) * (v < lower) * (1 - 0.15 * e)
         c.paint(box, np.clip(0.62 * q.eye_shadow * smoke, 0, 1), linear(q.eye_shadow_colour) * level)
     # The lid between lash line and crease catches light; the crease is dark.
     fold = axis - (high + 0.11 + 0.03 * p.crease) * np.clip(1 - (e * 0.86) ** 2, 0, 1) ** 0.75
     inside = np.clip(1.15 - np.abs(e), 0, 0.2) * 5
     crease = np.exp(-(((v - fold) / 0.042) ** 2)) * inside * (0.20 + 0.42 * p.crease)
-    bag = (
-        np.exp(-(((v - lower - 0.15) / 0.055) ** 2))
-        * inside
-        * arc
-        * (0.12 + 0.18 * p.old + 0.08 * max(q.smile, 0))
-    )
+    bag = np.exp(-(((v - lower - 0.15) / 0.055) ** 2)) * inside * arc * (0.12 + 0.18 * p.old + 0.08 * max(q.smile, 0))
     c.shade(box, 1 - np.clip(crease + bag, 0, 1) * np.array([0.62, 0.8, 0.85], f32).reshape(3, 1, 1))
 
     opened = c.cover(upper - v) * c.cover(v - lower) * c.cover(np.abs(e) * length - length)
@@ -104,9 +97,7 @@ def paint_brows(scene: Scene) -> None:
     a, side, v = scene.a[:, columns], scene.side[:, columns], scene.v[rows]
     t = (a - 0.36) / (1.36 * p.eye_size)
     inside = np.clip(t, 0, 1)
-    arch = (
-        p.brow_arch * (np.sin(np.pi * inside**1.25) - 0.25) - p.brow_tilt * (inside - 0.3) + 0.10 * inside**3
-    )
+    arch = p.brow_arch * (np.sin(np.pi * inside**1.25) - 0.25) - p.brow_tilt * (inside - 0.3) + 0.10 * inside**3
     height = -(p.brow_height + q.brow_raise * (1.2 - 0.3 * inside)) - arch
     thickness = p.brow_thickness * (0.80 + 0.75 * inside - 1.35 * inside**2.0)
     hairs = noise("strand", a * 0.16 - v * 0.10 + 0.02 * side + p.mottle_seed[1], v * 0.15)
@@ -144,9 +135,7 @@ class Mouth:
         self.line_up = line - gape * 0.36 * arc**0.7 - 0.3 * p.bow * bell(k, 0, 0.3) * (1 - bright)
         self.line_low = line + gape * 0.80 * arc**0.72
         self.top = self.line_up - p.upper_lip * (1 - 0.28 * bright) * arc**0.72 * bow
-        self.bottom = (
-            self.line_low + p.lower_lip * (1 - 0.16 * bright) * np.clip(1 - (k / 0.95) ** 2, 0, 1) ** 0.62
-        )
+        self.bottom = self.line_low + p.lower_lip * (1 - 0.16 * bright) * np.clip(1 - (k / 0.95) ** 2, 0, 1) ** 0.62
         self.gape = gape
 
 
@@ -171,18 +160,14 @@ def paint_mouth(scene: Scene) -> None:
         phase = np.abs((u - 0.05 * q.yaw) / tooth % 1 - 0.5) * 2
         edge = m.line_up + reach * (1 - 0.35 * k * k) - 0.025 * phase**4
         teeth = c.cover(v - edge, 0.03) * gap
-        dim = (
-            (1 - 0.62 * np.abs(k) ** 3) * (1 - 0.16 * phase**6) * np.clip(0.62 + (v - m.line_up) * 4.5, 0, 1)
-        )
+        dim = (1 - 0.62 * np.abs(k) ** 3) * (1 - 0.16 * phase**6) * np.clip(0.62 + (v - m.line_up) * 4.5, 0, 1)
         c.paint(
             box,
             teeth,
             linear((0.95 - 0.08 * p.old, 0.925 - 0.11 * p.old, 0.88 - 0.16 * p.old)) * level * dim * 0.93,
         )
         np.copyto(c.labels[box], np.uint8(labels.MOUTH), where=(gap > 0.5))
-    natural = np.clip(
-        p.skin * np.array([0.88, 0.58, 0.58]) + p.lip_redness * np.array([0.06, -0.06, -0.02]), 0.05, 1
-    )
+    natural = np.clip(p.skin * np.array([0.88, 0.58, 0.58]) + p.lip_redness * np.array([0.06, -0.06, -0.02]), 0.05, 1)
     colour = natural * (1 - 0.82 * q.lipstick) + q.lipstick_colour * 0.82 * q.lipstick
     wrinkle = noise("strand", u * 0.19 + p.mottle_seed[0], v * 0.06)
     lx = float(q.light[0])
@@ -201,9 +186,7 @@ def paint_mouth(scene: Scene) -> None:
     c.paint(box, alpha, lower)
     np.copyto(c.labels[box], np.uint8(labels.L_LIP), where=alpha > 0.5)
     if m.gape <= 0.03:
-        seam = np.exp(-(((v - m.line_up) / (0.030 + 0.2 * m.gape)) ** 2)) * c.cover(
-            (np.abs(k) - 1.02) * m.half, 0.1
-        )
+        seam = np.exp(-(((v - m.line_up) / (0.030 + 0.2 * m.gape)) ** 2)) * c.cover((np.abs(k) - 1.02) * m.half, 0.1)
         c.paint(box, seam * 0.85, linear((0.25, 0.08, 0.08)) * level * (0.5 + 0.6 * float(p.skin[0])))
     corner = bell(np.abs(k), 1.02, 0.07) * bell(v, float(np.interp(1.0, k[0], m.line_up[0])), 0.07)
     c.shade(box, 1 - 0.5 * corner)
@@ -252,9 +235,7 @@ def paint_facial_hair(scene: Scene) -> None:
     if p.moustache:
         bend = nose + 0.29 + 0.30 * np.clip(a / 0.9, 0, 1.2) ** 2.2 - 0.05 * bell(a, 0, 0.12)
         thick = 0.165 * np.clip(1 - (a / 1.08) ** 3.5, 0, 1) - 0.05 * bell(a, 0, 0.08)
-        shape = np.maximum(
-            shape, np.clip(0.5 - (np.abs(v - bend) - thick - 0.03 * strands) / 0.10, 0, 1) * (a < 1.08)
-        )
+        shape = np.maximum(shape, np.clip(0.5 - (np.abs(v - bend) - thick - 0.03 * strands) / 0.10, 0, 1) * (a < 1.08))
     if not (p.beard or p.moustache):
         return
     nx = np.clip(scene.across[box] / np.maximum(scene.width[rows], 0.3), -1, 1) * 0.8

@@ -151,18 +151,14 @@ def _hair_colour(scene: Scene, shape: HairShape, box: Box, dim: float = 1.0) -> 
         s, 0.55 * lx, 0.62
     )
     if shape.style in LONG:
-        band = band + 0.45 * bell(t + 0.25 * locks, 1.2, 0.6) * bell(np.abs(s), 0.86, 0.14) * (
-            1 + np.sign(s) * lx
-        )
+        band = band + 0.45 * bell(t + 0.25 * locks, 1.2, 0.6) * bell(np.abs(s), 0.86, 0.14) * (1 + np.sign(s) * lx)
     shine = (
         band
         * np.clip(0.55 + 0.5 * strands, 0, 2)
         * (0.16 if shape.style in CURLY else 0.03 if shape.style in ("buzz", "bald") else 0.36)
     )
     gleam = (base * 1.4 + 0.13 * (base.mean() + 0.25)) * q.key.astype(f32).reshape(3, 1, 1) * q.gloss
-    tips = 1 + 0.35 * np.clip(v / 4, 0, 1) * float(
-        p.hair_name in ("brown", "light_brown", "blond", "dark_brown")
-    )
+    tips = 1 + 0.35 * np.clip(v / 4, 0, 1) * float(p.hair_name in ("brown", "light_brown", "blond", "dark_brown"))
     return base * tips * light * depth + shine * gleam, strands
 
 
@@ -235,9 +231,7 @@ def paint_front_hair(scene: Scene) -> None:
     fray = _fray(shape, strands, p.wiry)
     slope = np.gradient(shape.outer[:, 0]) / c.step
     upright = (1 / np.sqrt(1 + np.clip(slope, -3, 3) ** 2))[rows, None].astype(f32)
-    outer = (away - shape.outer[rows]) * upright + fray * (
-        1 if shape.style in LONG + CURLY else ramp(0.6, -1.8, v)
-    )
+    outer = (away - shape.outer[rows]) * upright + fray * (1 if shape.style in LONG + CURLY else ramp(0.6, -1.8, v))
     offset = x - shape.open_centre[rows]
     slope = np.gradient(shape.window[:, 0]) / c.step
     flat = (1 / np.sqrt(1 + np.clip(slope, -4, 4) ** 2))[rows, None].astype(f32)
@@ -280,7 +274,5 @@ def paint_front_hair(scene: Scene) -> None:
 def ears_show(scene: Scene) -> bool:
     """Whether the hair leaves the ears free."""
     return (
-        scene.hair.style not in LONG
-        and scene.hair.style != "curly_short"
-        and scene.picture.hat not in ("headscarf",)
+        scene.hair.style not in LONG and scene.hair.style != "curly_short" and scene.picture.hat not in ("headscarf",)
     )

@@ -178,9 +178,7 @@ def sample_person(identity: int, distribution: str) -> Person:
     if not male and old > 0.4 and rng.random() < 0.65:
         style = ("short", "bob", "curly_short")[int(rng.integers(3))]
     if tone > 0.62 and rng.random() < 0.5:
-        style = {"short": "buzz", "side": "curly_short", "long": "curly_long", "wavy": "curly_long"}.get(
-            style, style
-        )
+        style = {"short": "buzz", "side": "curly_short", "long": "curly_long", "wavy": "curly_long"}.get(style, style)
     greying = float(np.clip((age - 40) / 30 + 0.15 * rng.standard_normal(), 0, 1)) if age > 36 else 0.0
     dark = float(np.clip(tone * 1.9, 0, 1))
     colours = (
@@ -285,9 +283,7 @@ def sample_person(identity: int, distribution: str) -> Person:
         beard_kind=beard_kind,
         moustache=moustache,
         beard_colour=np.clip(beard_colour, 0.04, 0.95),
-        wears_glasses=(
-            0.85 if rng.random() < (0.06 if not wild else 0.2 + 0.2 * old - 0.08 * child) else 0.02
-        ),
+        wears_glasses=(0.85 if rng.random() < (0.06 if not wild else 0.2 + 0.2 * old - 0.08 * child) else 0.02),
         frame=int(rng.integers(4)),
         frame_size=n(1.0, 0.08),
         make_up=0.0 if male or age < 15 else float(np.clip(n(0.72 if not wild else 0.35, 0.25), 0, 1)),

@@ -98,9 +98,7 @@ def _wear(rng: np.random.Generator, person: Person, wild: bool) -> dict:
         np.full(3, 0.06)
         if dark
         else np.array(
-            [(0.62, 0.50, 0.28), (0.55, 0.56, 0.58), (0.35, 0.10, 0.10), (0.20, 0.22, 0.36)][
-                int(rng.integers(4))
-            ]
+            [(0.62, 0.50, 0.28), (0.55, 0.56, 0.58), (0.35, 0.10, 0.10), (0.20, 0.22, 0.36)][int(rng.integers(4))]
         )
     )
     hats = (("cap", 0.4), ("beanie", 0.3), ("brim", 0.2), ("headscarf", 0.1 if not person.male else 0.0))
@@ -136,9 +134,7 @@ def _wear(rng: np.random.Generator, person: Person, wild: bool) -> dict:
     return {
         "glasses": glasses,
         "frame_colour": frame,
-        "lens_colour": np.array(
-            [(0.03, 0.03, 0.035), (0.10, 0.05, 0.03), (0.03, 0.06, 0.10)][int(rng.integers(3))]
-        ),
+        "lens_colour": np.array([(0.03, 0.03, 0.035), (0.10, 0.05, 0.03), (0.03, 0.06, 0.10)][int(rng.integers(3))]),
         "hat": hat,
         "hat_colour": PLAIN_CLOTHES[int(rng.integers(len(PLAIN_CLOTHES)))],
         "hat_seed": float(rng.random()),
@@ -149,9 +145,7 @@ def _wear(rng: np.random.Generator, person: Person, wild: bool) -> dict:
             PLAIN_CLOTHES[int(rng.integers(len(PLAIN_CLOTHES)))] + 0.05 * rng.standard_normal(3), 0.03, 0.96
         ),
         "cloth_second": PLAIN_CLOTHES[int(rng.integers(len(PLAIN_CLOTHES)))],
-        "pattern": choice(
-            rng, (("plain", 0.5), ("stripes", 0.13), ("checks", 0.13), ("knit", 0.14), ("dots", 0.1))
-        ),
+        "pattern": choice(rng, (("plain", 0.5), ("stripes", 0.13), ("checks", 0.13), ("knit", 0.14), ("dots", 0.1))),
     }
 
 
@@ -163,11 +157,7 @@ def sample_picture(person: Person, identity: int, picture: int, distribution: st
     smile = float(rng.uniform(0.5, 1.0)) if smiling else float(rng.uniform(-0.12, 0.18))
     opens = rng.random() < (0.74 if smiling else 0.20)
     opening = float(rng.uniform(0.35, 1.0)) * (1.0 if smiling else 0.8) if opens else 0.0
-    closed = (
-        1.0
-        if rng.random() < (0.03 if not wild else 0.06)
-        else float(np.clip(rng.normal(0.02, 0.08), 0, 0.35))
-    )
+    closed = 1.0 if rng.random() < (0.03 if not wild else 0.06) else float(np.clip(rng.normal(0.02, 0.08), 0, 0.35))
     colours = np.array(
         [(0.72, 0.10, 0.14), (0.80, 0.32, 0.38), (0.60, 0.16, 0.26), (0.78, 0.38, 0.32), (0.42, 0.08, 0.16)]
     )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +22,7 @@ from replication.data.drawn_faces.wear import (
     paint_hat,
     paint_necklace,
 )
+from replication.data.parallel import ordered_map
 from replication.errors import InputError
 
 SMALLEST, LARGEST = 32, 512
@@ -61,9 +60,7 @@ def _check(distribution: str, size: int) -> None:
             f"drawn faces: distribution is {distribution!r}; it must be one of {', '.join(DISTRIBUTIONS)}."
         )
     if isinstance(size, bool) or not isinstance(size, int | np.integer) or not SMALLEST <= size <= LARGEST:
-        raise InputError(
-            f"drawn faces: size is {size!r}; it must be a whole number from {SMALLEST} to {LARGEST}."
-        )
+        raise InputError(f"drawn faces: size is {size!r}; it must be a whole number from {SMALLEST} to {LARGEST}.")
 
 
 def _whole(name: str, value: int, least: int) -> None:
@@ -218,19 +215,4 @@ def draw_faces(
         )
         for first in range(start, start + count, batch)
     ]
-    return _batches(tasks, workers)
-
-
-def _batches(tasks: list[tuple], workers: int) -> Iterator[FaceBatch]:
-    if workers == 1 or len(tasks) < 2:
-        yield from map(_draw_batch, tasks)
-        return
-    # spawn: a fork of a process that runs torch's threads may hang.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(tasks)), mp_context=context) as pool:
-        pending = [pool.submit(_draw_batch, task) for task in tasks[: 2 * workers]]
-        for place in range(len(tasks)):
-            yield pending[place].result()
-            pending[place] = None
-            if len(pending) < len(tasks):
-                pending.append(pool.submit(_draw_batch, tasks[len(pending)]))
+    return ordered_map(_draw_batch, tasks, workers if len(tasks) > 1 else 1)

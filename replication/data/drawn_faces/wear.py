@@ -42,10 +42,7 @@ def paint_clothes(scene: Scene) -> None:
     broad = 1.0 + 0.18 * (p.male and p.age > 15) - 0.22 * p.child
     lean = across * q.tilt * 0.5
     shoulder = (
-        3.30
-        + 0.50 * np.clip((a - 1.25) / broad, 0, None) ** 0.85
-        + 0.9 * np.clip(a - 3.1 * broad, 0, None) ** 2
-        - lean
+        3.30 + 0.50 * np.clip((a - 1.25) / broad, 0, None) ** 0.85 + 0.9 * np.clip(a - 3.1 * broad, 0, None) ** 2 - lean
     )
     shoulder = shoulder + 0.12 * p.child
     neck = {
@@ -97,9 +94,7 @@ def paint_clothes(scene: Scene) -> None:
         shade = 0.80 + 0.30 * np.clip((y - 2.7) / 1.4, 0, 1) - 0.25 * np.exp(-(((flap + 0.02) / 0.05) ** 2))
         c.paint(box, shape, linear(white) * scene.level * shade, labels.CLOTH)
         if q.collar == "suit":
-            inner = c.cover(a - 0.62 * np.clip(4.6 - y, 0, 2), 0.03) * c.cover(
-                3.92 - y + 0.5 * (0.5 - a), 0.03
-            )
+            inner = c.cover(a - 0.62 * np.clip(4.6 - y, 0, 2), 0.03) * c.cover(3.92 - y + 0.5 * (0.5 - a), 0.03)
             c.paint(box, inner, linear(white) * scene.level * 0.9, labels.CLOTH)
             tie = c.cover(a - 0.20 - 0.10 * np.clip(y - 3.7, 0, 1), 0.03) * c.cover(3.92 - y, 0.03)
             if p.male:
@@ -250,8 +245,7 @@ def paint_hat(scene: Scene) -> None:
         width = reach * 0.98 * (1 - 0.24 * t) - 8 * np.clip(top - 0.1 - y, 0, None)
     dome = np.maximum(np.abs(x) - width, (y - edge) * 0.9)
     cloth = (
-        noise("lock", x * 0.05 + q.hat_seed, y * 0.08) * 0.08
-        + noise("grain", x * 0.11 + q.hat_seed, y * 0.11) * 0.022
+        noise("lock", x * 0.05 + q.hat_seed, y * 0.08) * 0.08 + noise("grain", x * 0.11 + q.hat_seed, y * 0.11) * 0.022
     )
     nx = np.clip(x / reach * 0.9, -0.96, 0.96)
     ny = -0.75 * np.clip(t * 1.15, 0, 1) ** 1.5
@@ -280,9 +274,7 @@ def paint_hat(scene: Scene) -> None:
         colour = colour + badge * (linear(q.cloth_second) * light - colour) * (q.hat_seed > 0.4)
     if q.hat == "brim":
         band = ramp(0.58, 0.52, edge - y)
-        colour = colour * (1 - 0.15 * bell(x, 0, 0.5) * t) + band * (
-            linear(q.cloth_second * 0.5) * light - colour
-        )
+        colour = colour * (1 - 0.15 * bell(x, 0, 0.5) * t) + band * (linear(q.cloth_second * 0.5) * light - colour)
     c.paint(full, c.cover(dome, 0.03), colour, labels.HAT)
     if q.hat == "headscarf":
         folds = 0.88 + 0.14 * noise("lock", (np.abs(x) - 0.3 * y) * 0.10 + q.hat_seed, y * 0.05)

@@ -60,9 +60,7 @@ class Values:
             for row in table.itertuples():
                 metric = "FID" if row.metric == "FD" else row.metric
                 if not math.isnan(row.value):
-                    self._cells[Cell(number, row.dataset, row.method, row.mask_ratio, metric)] = float(
-                        row.value
-                    )
+                    self._cells[Cell(number, row.dataset, row.method, row.mask_ratio, metric)] = float(row.value)
 
     def __getitem__(self, cell: Cell) -> float:
         try:
@@ -165,9 +163,7 @@ COMPARISONS: dict[str, tuple[Comparison, ...]] = {
 """Claims that are conjunctions: the claim holds if every comparison does."""
 
 
-def second_best_gain(
-    values: Values, dataset: str, ratio: str, metric: str, *, relative: bool = False
-) -> float:
+def second_best_gain(values: Values, dataset: str, ratio: str, metric: str, *, relative: bool = False) -> float:
     """Advantage of Ours over Table 1's best baseline, absolute or as a share of that baseline's value."""
     ours = Cell(1, dataset, "Ours", ratio, metric)
     others = [ours._replace(method=method) for method in BASELINES]
@@ -190,8 +186,7 @@ def _one_baseline_run(values: Values) -> bool:
     """C20."""
     others = ((2, "Full"), (3, "Full"), (4, slots(128)))
     return all(
-        values[Cell(1, "CelebA-HQ", "Ours", ratio, metric)]
-        == values[Cell(table, "CelebA-HQ", method, ratio, metric)]
+        values[Cell(1, "CelebA-HQ", "Ours", ratio, metric)] == values[Cell(table, "CelebA-HQ", method, ratio, metric)]
         for table, method in others
         for ratio in RATIOS
         for metric in METRICS
