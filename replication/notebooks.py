@@ -55,7 +55,7 @@ def execute(notebook: str | Path, output: str | Path, parameters: dict[str, Any]
             request_save_on_cell_execute=False,
             stdout_file=sys.stdout,
             stderr_file=sys.stderr,
-            extra_arguments=["--IPKernelApp.log_level=40"],  # it warns of TCP on loopback at every start
+            extra_arguments=["--IPKernelApp.log_level=50"],  # it warns of TCP on loopback at every start
         )
     except NoSuchKernel as error:
         raise InputError(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import io
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -16,6 +17,9 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from replication.atomic import atomic_file
+
+# It reports every substituted glyph of a formula.
+logging.getLogger("matplotlib.mathtext").setLevel(logging.ERROR)
 
 INK = "#1d2433"
 MUTED = "#667085"
