@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 
+# For the stages' `python`; make's own lines name their program, as the make of macOS needs.
 export PATH := $(abspath $(BIN)):$(PATH)
 export PYTHONHASHSEED := 0
 export DVC_NO_ANALYTICS := 1
@@ -13,22 +14,22 @@ export DVC_NO_ANALYTICS := 1
 .PHONY: repro test lab install clean
 
 repro: $(READY)
-	@if [ -n "$(PROFILE)" ]; then python -m replication profile --keep $(PROFILE); \
-	elif [ ! -f params.yaml ]; then python -m replication profile demo; fi
-	dvc repro
+	@if [ -n "$(PROFILE)" ]; then $(BIN)/python -m replication profile --keep $(PROFILE); \
+	elif [ ! -f params.yaml ]; then $(BIN)/python -m replication profile demo; fi
+	$(BIN)/dvc repro
 	@echo "Done: open reports/index.html"
 
 test: $(READY)
-	ruff check replication tests benchmarks
-	pytest
+	$(BIN)/ruff check replication tests benchmarks
+	$(BIN)/python -m pytest
 
 lab: $(READY)
-	jupyter lab notebooks
+	$(BIN)/jupyter lab notebooks
 
 install: $(READY)
 
 $(READY): requirements.txt pyproject.toml
-	@echo "Making the environment in $(VENV) (once; about 5 GB with PyTorch)"
+	@echo "Making the environment in $(VENV) (once; about 6 GB with PyTorch)"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=...")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt

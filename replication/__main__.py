@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import logging
 import sys
 
@@ -35,7 +36,12 @@ def _execute(arguments: argparse.Namespace) -> None:
 
     from replication.notebooks import execute
 
-    values = {name: yaml.safe_load(text) for name, text in arguments.parameter}
+    values = {}
+    for name, text in arguments.parameter:
+        try:
+            values[name] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise InputError(f"-p {name}: {text!r} is not a YAML value; quote it") from error
     execute(arguments.notebook, arguments.output, values)
 
 
@@ -97,7 +103,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 def _tables(arguments: argparse.Namespace) -> None:
     from replication.pipeline.report import write_tables
 
-    for path in write_tables():
+    for path in write_tables(_parameters()):
         print(path)
 
 
@@ -163,6 +169,18 @@ def main(argv: list[str] | None = None) -> int:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        print(
+            f"error: no space left on the disk ({error.filename or 'while writing'}); nothing is lost", file=sys.stderr
+        )
+        return 1
+    except RuntimeError as error:
+        if type(error).__name__ not in ("NotebookError", "NonFiniteError", "ProtocolError"):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt as error:
         print(f"interrupted: {error}" if str(error) else "interrupted", file=sys.stderr)
         return 130

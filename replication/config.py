@@ -51,6 +51,7 @@ class Run:
     precision: Literal["float32", "bfloat16"] = "float32"
     channels_last: bool = True
     compile: bool = False
+    processes: Count = 1
     deterministic: bool = True
     checkpoint_every_s: Positive = 60.0
     log_every_s: Positive = 10.0
@@ -105,7 +106,7 @@ class Schedule:
 
     batch_size: Count
     lr: Positive
-    betas: tuple[Share, Share]
+    betas: tuple[Annotated[float, Range(0, 0.9999)], Annotated[float, Range(0, 0.99999)]]
     epochs: Positive | None = None
     images: Count | None = None
     decay: Literal["constant", "cosine"] = "constant"
@@ -392,8 +393,24 @@ def _check_together(p: Parameters) -> None:
     }.items():
         if schedule is not None and (schedule.epochs is None) == (schedule.images is None):
             raise InputError(f"{name}.schedule: give exactly one of epochs and images")
+    if p.parser.schedule is not None and p.parser.schedule.decay != "constant":
+        raise InputError(
+            "parser.schedule.decay: must be constant; the parser's training has a polynomial decay of its own"
+        )
     if p.parser.source == "train" and p.parser.schedule is None:
         raise InputError("parser.schedule: needed when parser.source is train")
+    if p.parser.source == "published" and (p.parser.width, p.parser.output_stride) != (64, "8"):
+        raise InputError("parser.width: the published parser has width 64 and output_stride 8")
+    if p.comparable and not (
+        p.image_size == 256
+        and p.evaluation.extractor == "inception"
+        and p.masks.source == "nvidia"
+        and (p.data.celebahq.source, p.data.ffhq.source) == ("photos", "photos")
+        and (p.mdrnet.schedule.epochs, p.coarse.schedule.epochs, p.reconstruction.schedule.epochs) == (45, 100, 30)
+    ):
+        raise InputError(
+            "comparable: may be true only for photos at 256 pixels, NVIDIA's masks, Inception and 45/100/30 epochs"
+        )
     if p.parser.source == "published" and not p.parser.weights:
         raise InputError("parser.weights: needed when parser.source is published")
     if p.evaluation.extractor == "inception" and not p.evaluation.inception_weights:

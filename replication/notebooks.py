@@ -7,6 +7,7 @@ output in place, and stamps times into it. `execute` refuses the first two, keep
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -15,6 +16,10 @@ from typing import Any
 from replication.atomic import atomic_file, write_text
 from replication.config import hint
 from replication.errors import InputError
+
+
+class NotebookError(RuntimeError):
+    """A notebook did not run to its end; the message names the cell's error and where the rest is."""
 
 
 def execute(notebook: str | Path, output: str | Path, parameters: dict[str, Any]) -> None:
@@ -28,7 +33,8 @@ def execute(notebook: str | Path, output: str | Path, parameters: dict[str, Any]
     Raises:
         InputError: unknown parameter, no such notebook, no Jupyter kernel; or a cell of the notebook raised
             an InputError itself (its sentence is passed on).
-        RuntimeError: a cell failed or was not run.
+        NotebookError: a cell failed or was not run, or the kernel died.
+        KeyboardInterrupt: the run was stopped; a training has written its checkpoint.
     """
     # A kernel of the user's home folder must not shadow the one of this environment.
     os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")
@@ -36,6 +42,7 @@ def execute(notebook: str | Path, output: str | Path, parameters: dict[str, Any]
     import nbformat
     import papermill
     from jupyter_client.kernelspec import NoSuchKernel
+    from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
     notebook, output = Path(notebook), Path(output)
@@ -43,7 +50,7 @@ def execute(notebook: str | Path, output: str | Path, parameters: dict[str, Any]
         raise InputError(f"notebook {notebook} does not exist")
     check_parameters(notebook, parameters)
     output.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path("reports/failed") / output.name
+    partial = Path("reports/failed") / output.parent.name / output.name
     partial.parent.mkdir(parents=True, exist_ok=True)
     try:
         papermill.execute_notebook(
@@ -64,16 +71,27 @@ def execute(notebook: str | Path, output: str | Path, parameters: dict[str, Any]
     except PapermillExecutionError as error:
         if error.ename == "InputError":
             raise InputError(error.evalue) from error
-        raise RuntimeError(f"{notebook}: {error.ename}: {error.evalue} (whole notebook: {partial})") from error
+        if error.ename == "KeyboardInterrupt":
+            raise KeyboardInterrupt(error.evalue) from error
+        raise NotebookError(f"{notebook}: {error.ename}: {error.evalue} (the whole notebook is {partial})") from error
+    except DeadKernelError as error:
+        raise NotebookError(f"{notebook}: the kernel was killed, usually for want of memory ({partial})") from error
     executed = nbformat.read(partial, as_version=4)
     for number, cell in enumerate(executed.cells, 1):
-        if cell.cell_type == "code" and cell.source.strip() and cell.execution_count is None:
-            raise RuntimeError(f"{notebook}: cell {number} was not run; does a cell call sys.exit? ({partial})")
+        if cell.cell_type != "code":
+            continue
+        left = any(item.get("ename") == "SystemExit" for item in cell.outputs)
+        if left or (cell.source.strip() and cell.execution_count is None):
+            raise NotebookError(
+                f"{notebook}: cell {number} was left or not run; does a cell call sys.exit? ({partial})"
+            )
     normalise(executed)
     with atomic_file(output) as temporary:
         nbformat.write(executed, temporary)
     write_text(output.with_suffix(".html"), to_html(executed, title=output.stem))
     partial.unlink()
+    with contextlib.suppress(OSError):  # another notebook's failure may be kept there
+        partial.parent.rmdir()
 
 
 def check_parameters(notebook: Path, parameters: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from replication.backbones.frozen import FrozenNetwork
+from replication.training.schedules import LearningRate, set_rate
 from replication.training.trainable import Trainable, Update
 
 
@@ -54,15 +55,17 @@ class AttributeTraining(Trainable):
 
     needs = frozenset({"attributes"})
 
-    def __init__(self, network: AttributeNetwork, *, lr: float = 1e-3):
+    def __init__(self, network: AttributeNetwork, *, rate: LearningRate, betas: tuple[float, float] = (0.9, 0.999)):
         super().__init__()
         self.network = network
-        self.optimizer = torch.optim.Adam(network.parameters(), lr=lr)
+        self.rate = rate
+        self.optimizer = torch.optim.Adam(network.parameters(), rate.peak, betas, fused=True)
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         return {"attributes": self.optimizer}
 
     def training_step(self, batch: dict, update: Update) -> dict[str, Tensor]:
+        set_rate([self.optimizer], self.rate.at(batch["images_seen"]))
         truth = batch["attributes"].float()
         logits = self.network(batch["image"]).float()
         loss = F.binary_cross_entropy_with_logits(logits, truth)

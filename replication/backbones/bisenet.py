@@ -311,6 +311,7 @@ class ParserTraining(Trainable):
         steps: int,
         optimizer: str = "sgd",
         lr: float = 1e-2,
+        betas: tuple[float, float] = (0.9, 0.999),
         warmup: int = 0,
         upscale: int = 1,
     ):
@@ -321,7 +322,7 @@ class ParserTraining(Trainable):
         self.steps, self.warmup, self.lr, self.upscale = steps, warmup, lr, upscale
         if optimizer == "adam":
             self.rates = [1.0]
-            self.optimizer = torch.optim.Adam(network.parameters(), lr=lr)
+            self.optimizer = torch.optim.Adam(network.parameters(), lr=lr, betas=betas, fused=True)
         else:
             trunk = list(network.cp.parameters())
             heads = [p for name, p in network.named_parameters() if not name.startswith("cp.")]

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from replication.backbones.frozen import FrozenNetwork
+from replication.training.schedules import LearningRate, set_rate
 from replication.training.trainable import Trainable, Update
 
 
@@ -73,15 +74,17 @@ class ReconstructionTraining(Trainable):
 
     needs = frozenset()
 
-    def __init__(self, network: ReconstructionNetwork, *, lr: float = 2e-4, betas: tuple[float, float] = (0.9, 0.99)):
+    def __init__(self, network: ReconstructionNetwork, *, rate: LearningRate, betas: tuple[float, float] = (0.9, 0.99)):
         super().__init__()
         self.network = network
-        self.optimizer = torch.optim.Adam(network.parameters(), lr=lr, betas=betas)
+        self.rate = rate
+        self.optimizer = torch.optim.Adam(network.parameters(), rate.peak, betas, fused=True)
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         return {"reconstruction": self.optimizer}
 
     def training_step(self, batch: dict, update: Update) -> dict[str, Tensor]:
+        set_rate([self.optimizer], self.rate.at(batch["images_seen"]))
         images = batch["image"]
         loss = 0.5 * F.l1_loss(self.network(images).float(), images.float())
         update("reconstruction", loss)

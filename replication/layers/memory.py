@@ -73,8 +73,9 @@ class DisentangledMemory(nn.Module):
             if not bool(self.scaled):
                 sums = torch.stack([(value.norm(dim=-1) * visible_f).sum(), visible_f.sum()])
                 total, count = distributed.all_reduce_sum(sums)
-                self.slots.mul_(total / count.clamp(min=1))
-                self.scaled.fill_(bool(count > 0))
+                if bool(count > 0):
+                    self.slots.mul_(total / count)
+                    self.scaled.fill_(True)
             chosen = self.similarity(query).argmax(-1)
             agreement = ((chosen == self.similarity(value).argmax(-1)).float() * visible_f).sum()
             one_hot = F.one_hot(chosen, self.slots.shape[1]).float() * visible_f[..., None]  # (B,n,m)

@@ -41,8 +41,15 @@ def initialise_normal(network: nn.Module, std: float) -> None:
             nn.init.normal_(weight, 0.0, std)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+            if parametrised is not None:
+                _refresh_spectral_norm(module)
 
 
-def frozen(network: nn.Module) -> nn.Module:
-    """The network in eval mode with no parameter that asks for a gradient."""
-    return network.eval().requires_grad_(False)
+def _refresh_spectral_norm(module: nn.Module) -> None:
+    """Estimate the largest singular value of a refilled weight anew; the old vectors belong to the old weight."""
+    was_training = module.training
+    module.train()
+    with torch.no_grad():
+        for _ in range(15):
+            _ = module.weight  # each access in training mode is one power iteration
+    module.train(was_training)

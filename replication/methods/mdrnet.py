@@ -12,13 +12,11 @@ ARCHITECTURE.md and named where they are made.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm  # noqa: F401  (kept importable beside the layers)
 
 from replication.data.labels import TO_14
 from replication.layers.correlation_mining import MaskedCorrelationMining
@@ -131,7 +129,7 @@ class MDRNet(nn.Module):
         self.mining = MaskedCorrelationMining(c, size.patch, **(mining or {})) if mcm else None
         self.refinement = GuidedRefinement(c, size.width, size.blocks, size.spade_hidden, norm)
         # 0.02 is the usual deviation at 64 channels. Narrow versions get it scaled with the square root of the
-        # width, else the signal of their un-normalised gated layers sinks below the norms' epsilon.
+        # refinement's width, else the signal of its un-normalised gated layers sinks below the norms' epsilon.
         initialise_normal(self, 0.02 * math.sqrt(64 / size.width))
 
     def forward(self, coarse: Tensor, classes: Tensor, mask: Tensor, update_memory: bool = False) -> dict[str, Tensor]:
@@ -202,9 +200,10 @@ class Priors:
         return self.parser.labels(image).to(torch.uint8)
 
     def __call__(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """P and its 19-class labels S."""
-        coarse = self.coarse(image, mask)
-        return coarse, self.labels(coarse)
+        """P and its 19-class labels S; in float32 also under autocast, as evaluation computes them."""
+        with torch.autocast(image.device.type, enabled=False):
+            coarse = self.coarse(image, mask)
+            return coarse, self.labels(coarse)
 
 
 def classes_of(labels: Tensor) -> Tensor:
@@ -242,6 +241,3 @@ class MDRNetInpainter:
             "beta": beta,
             "completed": composite(out["raw"], image, mask),
         }
-
-
-TrainingUpdate = Callable[[str, Tensor], None]

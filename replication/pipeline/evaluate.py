@@ -44,6 +44,7 @@ def evaluate_experiment(parameters: Parameters, name: str) -> dict[str, Any]:
             parameters,
             method=card["method"],
             dataset_title=getattr(parameters.data, dataset).title,
+            dataset_source=getattr(parameters.data, dataset).source,
             training_images=card["training_images"],
             steps=card["steps"],
             images_seen=card["images_seen"],

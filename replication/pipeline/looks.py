@@ -8,9 +8,8 @@ from matplotlib.figure import Figure
 
 from replication.config import Parameters
 from replication.data.labels import COLOURS
-from replication.data.loader import evaluation_batches, images_to_tensor, tensor_to_images
+from replication.data.loader import gather_batch, images_to_tensor, tensor_to_images
 from replication.data.masks import BUCKETS, MaskStore
-from replication.data.pairs import EvaluationPairs
 from replication.data.store import FaceStore
 from replication.evaluation.evaluate import read_results
 from replication.pipeline import paths
@@ -20,21 +19,22 @@ from replication.reporting.pictures import Tile, masked_input, picture_grid, psn
 
 
 def completion_panel(parameters: Parameters, name: str, per_bucket: int = 2) -> Figure:
-    """The first frozen pairs of every bucket, completed by a trained experiment or baseline."""
+    """The first test faces under test masks of every bucket, completed by a trained experiment or baseline."""
     dataset = dataset_of(parameters, name)
     inpainter, _ = load_inpainter(parameters, name)
     store, masks = FaceStore.open(paths.store(dataset)), MaskStore.open(paths.MASKS)
-    pairs = EvaluationPairs.open(paths.pairs(dataset))
-    rows = []
-    for bucket in BUCKETS:
-        batch = next(evaluation_batches(store, masks, pairs, bucket, per_bucket))
+    faces, rows = store.rows("test"), []
+    for number, bucket in enumerate(BUCKETS):
+        image_rows = faces[np.arange(per_bucket * number, per_bucket * (number + 1)) % len(faces)]
+        holes = np.asarray(masks.test[masks.rows("test", bucket=bucket)[:per_bucket]])
+        image_rows = image_rows[: len(holes)]
+        batch = gather_batch(store, image_rows, holes)
         completed = tensor_to_images(inpainter.inpaint(batch["image"], batch["mask"]))
-        for k in range(len(completed)):
-            truth = np.asarray(store.images[batch["image_rows"][k]])
-            hole = np.asarray(masks.test[batch["mask_rows"][k]])
+        for k, hole in enumerate(holes):
+            truth = np.asarray(store.images[image_rows[k]])
             rows.append(
                 [
-                    Tile(masked_input(truth, hole), f"hole {batch['ratios'][k]:.0%}"),
+                    Tile(masked_input(truth, hole), f"hole {hole.mean():.0%}"),
                     Tile(completed[k], f"{psnr(completed[k], truth):.1f} dB"),
                     Tile(truth),
                 ]
@@ -101,12 +101,14 @@ def _attribute_panel(parameters: Parameters, count: int) -> Figure | None:
 
     if parameters.evaluation.extractor != "attributes":
         return None
-    store, rows, images = _test_faces("attributes", 2**31)
+    store = FaceStore.open(paths.store("attributes"))
+    rows = store.rows("test")
     tensors, card = load_weights(paths.model("attributes"))
     network = AttributeNetwork(**card["config"]["network"]).eval()
     network.load_state_dict(tensors)
     with torch.no_grad():
-        said = (network(images) > 0).numpy()
+        parts = [part for part in np.array_split(rows, len(rows) // 64 + 1) if len(part)]
+        said = np.concatenate([(network(images_to_tensor(np.asarray(store.images[p]))) > 0).numpy() for p in parts])
     names = [c for c in store.index.columns if c.startswith("attr_")]
     true = store.index.iloc[rows][names].to_numpy() > 0.5
     scores = {}

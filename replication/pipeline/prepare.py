@@ -86,10 +86,12 @@ def prepare_masks(parameters: Parameters) -> MaskStore:
 
 def prepare_pairs(parameters: Parameters, dataset: str) -> EvaluationPairs:
     """Freeze which test image is measured with which test mask; the same for every method."""
+    store = FaceStore.open(paths.store(dataset))
+    most, wanted = len(store.rows("test")), parameters.evaluation.pairs_per_bucket
     return write_pairs(
         paths.pairs(dataset),
-        FaceStore.open(paths.store(dataset)),
+        store,
         MaskStore.open(paths.MASKS),
         seed=parameters.evaluation.seed,
-        per_bucket=parameters.evaluation.pairs_per_bucket,
+        per_bucket=most if wanted is None else min(most, wanted),
     )

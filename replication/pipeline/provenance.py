@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import subprocess
+from pathlib import Path
 from typing import Any
 
 from replication.config import Parameters
@@ -28,6 +30,22 @@ def code_commit() -> str:
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return (commit or "none") + ("+changes" if changed else "")
+
+
+@functools.cache
+def source_digest(parts: tuple[str, ...]) -> str:
+    """SHA-256 of source files of the package: an edited loss is another run, not one to be resumed.
+
+    Args:
+        parts: folders ("losses") and files ("methods/pconv.py") below `replication/`.
+    """
+    package = Path(__file__).parents[1]
+    digest = hashlib.sha256()
+    for part in parts:
+        files = sorted((package / part).glob("*.py")) if (package / part).is_dir() else [package / part]
+        for path in files:
+            digest.update(f"{path.relative_to(package).as_posix()}\n".encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 def stamp(parameters: Parameters, **more: Any) -> dict[str, Any]:

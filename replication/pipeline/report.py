@@ -19,33 +19,44 @@ from replication.reporting.table_formats import to_html, write_table
 from replication.reporting.tables import load_metrics, showface_tables
 
 
-def _costs():
+def _names(parameters: Parameters) -> set[str]:
+    """Experiments and baselines of the parameters; what earlier ones left on disk is not reported."""
+    return {*parameters.experiments, *parameters.baselines}
+
+
+def _models(parameters: Parameters) -> set[str]:
+    return {*parameters.experiments, "parser", "reconstruction", "attributes", "coarse_celebahq", "coarse_ffhq"}
+
+
+def _costs(parameters: Parameters):
     """Only what was trained: a profile that needs no attribute network leaves a card without a method."""
-    return cost_table({name: card for name, card in load_cards(paths.MODELS).items() if card.get("method")})
+    cards = load_cards(paths.MODELS)
+    return cost_table({n: card for n, card in cards.items() if n in _models(parameters) and card.get("method")})
 
 
-def write_tables() -> list[Path]:
+def write_tables(parameters: Parameters) -> list[Path]:
     """ShowFace's Tables 1 to 4 and the cost table into reports/tables."""
     with atomic_folder(paths.TABLES) as folder:
-        written = [path for table in showface_tables(paths.METRICS) for path in write_table(table, folder)]
-        written += write_costs(_costs(), folder)
+        tables = showface_tables(paths.METRICS, _names(parameters))
+        written = [path for table in tables for path in write_table(table, folder)]
+        written += write_costs(_costs(parameters), folder)
         names = [path.name for path in written]
     return [paths.TABLES / name for name in names]
 
 
-def table_fragments() -> list[str]:
+def table_fragments(parameters: Parameters) -> list[str]:
     """Tables 1 to 4 as HTML fragments."""
-    return [to_html(table) for table in showface_tables(paths.METRICS)]
+    return [to_html(table) for table in showface_tables(paths.METRICS, _names(parameters))]
 
 
-def cost_fragment() -> str:
-    return costs_html(_costs())
+def cost_fragment(parameters: Parameters) -> str:
+    """The cost table as an HTML fragment."""
+    return costs_html(_costs(parameters))
 
 
 def subtitle(parameters: Parameters) -> str:
     """One line that says what was run, for every figure."""
-    names = {*parameters.experiments, *parameters.baselines}
-    return provenance(load_metrics(paths.METRICS, names)).line()
+    return provenance(load_metrics(paths.METRICS, _names(parameters))).line()
 
 
 def write_figures(parameters: Parameters, *, experiment: str = "full", show: bool = False) -> list[Path]:
@@ -58,7 +69,11 @@ def write_figures(parameters: Parameters, *, experiment: str = "full", show: boo
     drawn: dict[str, tuple[Figure, str, str, str]] = {
         c.name: (c.figure, c.title, c.caption, c.alt)
         for c in showface_figures(
-            results=paths.RESULTS, prepared=paths.PREPARED, profile=parameters.profile, subtitle=line
+            results=paths.RESULTS,
+            prepared=paths.PREPARED,
+            profile=parameters.profile,
+            sources={name: getattr(parameters.data, name).source for name in ("celebahq", "ffhq")},
+            subtitle=line,
         )
     }
     inpainter, _, image, mask, name = open_pair(parameters, experiment, "40-60%", 0)
@@ -82,7 +97,8 @@ def write_figures(parameters: Parameters, *, experiment: str = "full", show: boo
         f"{words} Similarity matrices of the real and the inpainted face, and their difference.",
         "Diagram of the InCo2 computation with the real similarity matrices of one face.",
     )
-    for method, figure in curve_figures(load_runs(paths.MODELS)).items():
+    runs = {name: run for name, run in load_runs(paths.MODELS).items() if name in _models(parameters)}
+    for method, figure in curve_figures(runs).items():
         drawn[f"curves_{method}"] = (
             figure,
             f"Training curves: {method}",
@@ -99,4 +115,6 @@ def write_figures(parameters: Parameters, *, experiment: str = "full", show: boo
 
 def write_site(parameters: Parameters) -> Path:
     """reports/index.html: everything joined, in one file."""
-    return build_site(reports=paths.REPORTS, tables=showface_tables(paths.METRICS), costs=_costs())
+    return build_site(
+        reports=paths.REPORTS, tables=showface_tables(paths.METRICS, _names(parameters)), costs=_costs(parameters)
+    )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
-import shutil
+import hashlib
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from replication.backbones.bisenet import PUBLISHED_SHA256, BiSeNet, ParserTrain
 from replication.backbones.judges import FrozenJudges
 from replication.backbones.reconstruction import ReconstructionNetwork, ReconstructionTraining
 from replication.config import Parameters, Schedule
-from replication.data.loader import TrainingBatches
+from replication.data.loader import TrainingBatches, tensor_to_images
 from replication.data.masks import MaskStore
 from replication.data.store import FaceStore
 from replication.device import choose_device
@@ -29,14 +31,24 @@ from replication.methods.mdrnet import MDRNet, MDRNetSize
 from replication.methods.mdrnet_training import LossSettings, MDRNetTraining
 from replication.methods.pconv import PConvTraining, PConvUNet
 from replication.pipeline import paths
-from replication.pipeline.provenance import stamp
+from replication.pipeline.provenance import source_digest, stamp
 from replication.pipeline.trained import load_encoder, load_perceptual, load_priors
 from replication.training.checkpoint import read_card, save_weights
 from replication.training.fit import FitReport, fit
 from replication.training.schedules import LearningRate
+from replication.training.state import remove_other_runs
 from replication.training.trainable import Trainable
 
-logger = logging.getLogger(__name__)
+# What decides a training, by method; dvc.yaml names the same as dependencies.
+_NETWORKS = ("backbones", "training")
+_PCONV = (*_NETWORKS, "layers/partial_convolution.py", "losses", "methods/__init__.py", "methods/pconv.py")
+SOURCES = {
+    "bisenet": _NETWORKS,
+    "reconstruction": _NETWORKS,
+    "attributes": _NETWORKS,
+    "pconv": _PCONV,
+    "mdrnet": (*_PCONV, "layers", "methods/mdrnet.py", "methods/mdrnet_training.py"),
+}
 
 
 def _seed_network(seed: int) -> None:
@@ -77,6 +89,7 @@ def _train(
         "settings": settings or {},
         "inputs": inputs,
         "image_size": parameters.image_size,
+        "code": source_digest(SOURCES[method]),
     }
     group = distributed.current()
     report = fit(
@@ -94,7 +107,7 @@ def _train(
         strict=run.deterministic,
         checkpoint_every_s=run.checkpoint_every_s,
         log_every_s=run.log_every_s,
-        die_with_parent=group.world_size == 1,
+        die_with_parent=True,
     )
     if group.is_main:
         card = stamp(
@@ -118,7 +131,7 @@ def _train(
             config=config,
         )
         save_weights(paths.model(name), trainable.inference_weights(), card, report.history)
-        shutil.rmtree(report.state_folder.parent, ignore_errors=True)
+        remove_other_runs(report.state_folder)
     group.barrier()
     return report
 
@@ -163,6 +176,7 @@ def train_parser(parameters: Parameters) -> FitReport | None:
         steps=steps,
         optimizer="adam",
         lr=p.schedule.lr,
+        betas=p.schedule.betas,
         warmup=min(100, steps // 10),
         upscale=p.upscale,
     )
@@ -190,11 +204,12 @@ def _import_parser(parameters: Parameters, file: Path, network: dict[str, Any]) 
 def train_reconstruction(parameters: Parameters) -> FitReport:
     """The autoencoder whose encoder InCo2 looks through; real faces of the CelebA-HQ role, no masks."""
     p = parameters.reconstruction
+    images = len(FaceStore.open(paths.store("celebahq")).rows("train"))
     _seed_network(parameters.seed)
     return _train(
         parameters,
         "reconstruction",
-        ReconstructionTraining(ReconstructionNetwork(p.width), lr=p.schedule.lr, betas=p.schedule.betas),
+        ReconstructionTraining(ReconstructionNetwork(p.width), rate=_rate(p.schedule, images), betas=p.schedule.betas),
         _batches(parameters, "celebahq", p.schedule, parameters.seed),
         p.schedule,
         method="reconstruction",
@@ -222,7 +237,9 @@ def train_attributes(parameters: Parameters) -> FitReport | None:
     return _train(
         parameters,
         "attributes",
-        AttributeTraining(AttributeNetwork(**network), lr=p.schedule.lr),
+        AttributeTraining(
+            AttributeNetwork(**network), rate=_rate(p.schedule, len(store.rows("train"))), betas=p.schedule.betas
+        ),
         _batches(parameters, "attributes", p.schedule, parameters.seed, fields=("attributes",)),
         p.schedule,
         method="attributes",
@@ -233,8 +250,10 @@ def train_attributes(parameters: Parameters) -> FitReport | None:
     )
 
 
-def train_coarse(parameters: Parameters, dataset: str) -> FitReport:
+def train_coarse(parameters: Parameters, dataset: str) -> FitReport | None:
     """The partial-convolution network on one data set: PConv of Table 1, and the coarse network."""
+    if _together(parameters, "coarse", dataset):
+        return None
     p = parameters.coarse
     _seed_network(parameters.seed)
     images = len(FaceStore.open(paths.store(dataset)).rows("train"))
@@ -257,9 +276,21 @@ def train_coarse(parameters: Parameters, dataset: str) -> FitReport:
         role=dataset,
         seed=parameters.seed,
         network=network,
-        settings=dataclasses.asdict(p.losses) | {"finetune_epochs": p.finetune_epochs},
+        settings=dataclasses.asdict(p.losses)
+        | {"finetune_epochs": p.finetune_epochs, "perceptual": parameters.perceptual.source},
         inputs=_digests(stores=(dataset,), masks=True, models=("parser",)),
     )
+
+
+def _bank_origin(parameters: Parameters, dataset: str) -> dict[str, Any]:
+    """What a bank's entries follow from; a bank of another origin would pair faces with other people's priors."""
+    source = parameters.coarse.for_ffhq if dataset == "ffhq" else dataset
+    return {
+        "pairs": parameters.mdrnet.bank_pairs,
+        "seed": parameters.seed,
+        "paste": parameters.coarse.paste,
+        "inputs": _digests(stores=(dataset,), masks=True, models=("parser", f"coarse_{source}")),
+    }
 
 
 def make_bank(parameters: Parameters, dataset: str) -> dict[str, Any]:
@@ -267,53 +298,84 @@ def make_bank(parameters: Parameters, dataset: str) -> dict[str, Any]:
 
     The coarse network and the parser are frozen and shared by every experiment; without the bank each of them
     would repeat the same passes. With mdrnet.bank_pairs 0 the bank is empty and masks are new at every step.
+
+    Raises:
+        InputError: started by torchrun; one process makes the bank.
     """
-    pairs = parameters.mdrnet.bank_pairs
-    size = parameters.image_size
-    folder = paths.BANKS / dataset
-    card = stamp(parameters, dataset=dataset, pairs=pairs)
-    with atomic_folder(folder) as temporary:
+    if distributed.current().world_size > 1:
+        raise InputError("bank: is made by one process; run it without torchrun")
+    pairs, size, count = parameters.mdrnet.bank_pairs, parameters.image_size, parameters.evaluation.batch_size
+    card = _bank_origin(parameters, dataset)
+    with atomic_folder(paths.BANKS / dataset) as folder:
         if pairs:
             device = choose_device(parameters.run.device)
             priors = load_priors(parameters, dataset, device)
             batches = TrainingBatches(
                 FaceStore.open(paths.store(dataset)),
                 MaskStore.open(paths.MASKS),
-                batch_size=parameters.evaluation.batch_size,
+                batch_size=count,
                 seed=parameters.seed,
                 bank=pairs,
             )
-            coarse = np.lib.format.open_memmap(temporary / "coarse.npy", "w+", np.uint8, (pairs, size, size, 3))
-            labels = np.lib.format.open_memmap(temporary / "labels.npy", "w+", np.uint8, (pairs, size, size))
-            for start in range(0, pairs, parameters.evaluation.batch_size):
-                stop = min(start + parameters.evaluation.batch_size, pairs)
-                batch = batches.assemble(np.arange(start, stop))
-                image, mask = (batch[k].to(device, memory_format=torch.channels_last) for k in ("image", "mask"))
+            coarse = np.lib.format.open_memmap(folder / "coarse.npy", "w+", np.uint8, (pairs, size, size, 3))
+            labels = np.lib.format.open_memmap(folder / "labels.npy", "w+", np.uint8, (pairs, size, size))
+            for start in range(0, pairs, count):
+                part = slice(start, min(start + count, pairs))
+                batch = batches.assemble(np.arange(part.start, part.stop))
+                image, mask = (batch[key].to(device, memory_format=torch.channels_last) for key in ("image", "mask"))
                 face, parsed = priors(image, mask)
-                pixels = ((face + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-                coarse[start:stop] = pixels.permute(0, 2, 3, 1).cpu().numpy()
-                labels[start:stop] = parsed.cpu().numpy()
+                coarse[part] = tensor_to_images(face)
+                labels[part] = parsed.cpu().numpy()
+            card |= {"sha256": hashlib.sha256(coarse.data).hexdigest() + hashlib.sha256(labels.data).hexdigest()}
             coarse.flush()
             labels.flush()
-        write_json(temporary / "card.json", card)
+        write_json(folder / "card.json", card)
     return card
 
 
 def _bank(parameters: Parameters, dataset: str) -> dict[str, Any]:
-    """Arguments of TrainingBatches that read the bank, or none."""
+    """Arguments of TrainingBatches that read the bank, or none.
+
+    Raises:
+        InputError: the bank is missing, or was made from other faces, masks, networks or settings.
+    """
     pairs = parameters.mdrnet.bank_pairs
     if not pairs:
         return {}
     folder = paths.BANKS / dataset
     if not (folder / "coarse.npy").is_file():
         raise InputError(f"{folder} is missing: run `python -m replication bank {dataset}` first")
-    extras = {key: np.load(folder / f"{key}.npy", mmap_mode="r") for key in ("coarse", "labels")}
+    origin, card = _bank_origin(parameters, dataset), read_card(folder)
+    differing = [key for key, value in origin.items() if card.get(key) != value]
+    if differing:
+        raise InputError(
+            f"{folder} was made with other {', '.join(differing)}: run `python -m replication bank {dataset}` again"
+        )
+    extras = {key: np.load(folder / f"{key}.npy", mmap_mode="r", allow_pickle=False) for key in ("coarse", "labels")}
     return {"bank": pairs, "extras": extras, "extra_images": ("coarse",)}
 
 
-def train_experiment(parameters: Parameters, name: str) -> FitReport:
+def _together(parameters: Parameters, *verb: str) -> bool:
+    """Run a verb by torchrun where run.processes asks for several processes and this is not one of them.
+
+    Raises:
+        RuntimeError: torchrun failed; its own messages are above.
+    """
+    processes = parameters.run.processes
+    if processes == 1 or "WORLD_SIZE" in os.environ:
+        return False
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    done = subprocess.run([*command, "-m", "replication", *verb], check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(verb)} with {processes} processes failed (exit status {done.returncode})")
+    return True
+
+
+def train_experiment(parameters: Parameters, name: str) -> FitReport | None:
     """One MDRNet of `experiments`, by name."""
     experiment = parameters.experiment(name)
+    if _together(parameters, "train", name):
+        return None
     m = parameters.mdrnet_of(name)
     dataset, seed = experiment.dataset, parameters.seed + experiment.seed
     network = {
@@ -357,6 +419,8 @@ def train_experiment(parameters: Parameters, name: str) -> FitReport:
             "losses": dataclasses.asdict(m.losses),
             "discriminator": [m.discriminator_width, m.discriminator_norm, m.discriminator_lr_ratio],
             "bank_pairs": m.bank_pairs,
+            "paste": parameters.coarse.paste,
+            "perceptual": parameters.perceptual.source,
         },
         inputs=_digests(stores=(dataset,), masks=True, models=("parser", "reconstruction", coarse)),
     )

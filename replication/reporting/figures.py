@@ -194,10 +194,18 @@ class Captioned:
     alt: str
 
 
-def showface_figures(*, results: str | Path, prepared: str | Path, profile: str, subtitle: str = "") -> list[Captioned]:
+def showface_figures(
+    *,
+    results: str | Path,
+    prepared: str | Path,
+    profile: str,
+    sources: Mapping[str, str] | None = None,
+    subtitle: str = "",
+) -> list[Captioned]:
     """Figures 1, 5, 6, 7 and the memory figure, from every experiment that has samples; others are left out.
 
-    profile: decides what the data sets are called (drawn faces do not appear under a photo set's name).
+    profile, sources (data set -> "drawn" or "photos"): decide what the data sets are called (drawn faces do not
+    appear under a photo set's name).
     subtitle: one line that says what was run (for example `Provenance.line()`), printed in every figure.
     """
     cache: dict[tuple[str, str], Samples | None] = {}
@@ -208,7 +216,7 @@ def showface_figures(*, results: str | Path, prepared: str | Path, profile: str,
             cache[key] = load_samples(experiment, dataset, results=results, prepared=prepared)
         return cache[key]
 
-    names = {dataset: dataset_label(dataset, profile) for dataset in DATASET_NAMES}
+    names = {dataset: dataset_label(dataset, profile, (sources or {}).get(dataset)) for dataset in DATASET_NAMES}
     made = []
     full = {"celebahq": samples("full", "celebahq"), "ffhq": samples("full_ffhq", "ffhq")}
     full = {dataset: own for dataset, own in full.items() if own is not None}

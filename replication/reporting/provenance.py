@@ -101,16 +101,23 @@ def provenance(records: Mapping[str, Mapping[str, Any]], *, same_schedule: bool 
     )
 
 
-def stand_in(profile: str) -> str:
-    """What plays the role of the papers' data sets in a profile; empty in the profile that uses those."""
+def stand_in(profile: str, source: str | None = None) -> str:
+    """What plays the role of the papers' data sets in a profile; empty in the profile that uses those.
+
+    source: "drawn" or "photos", where the data set's own source is known: a profile may mix them.
+    """
+    if profile == PAPER_PROFILE:
+        return ""
+    if source is not None:
+        return {"drawn": "drawn faces", "photos": "the user's photos"}[source]
     if profile in DRAWN_PROFILES:
         return "drawn faces"
-    return {PAPER_PROFILE: "", "photos": "the user's photos"}.get(profile, "other images")
+    return {"photos": "the user's photos"}.get(profile, "other images")
 
 
-def dataset_label(dataset: str, profile: str) -> str:
+def dataset_label(dataset: str, profile: str, source: str | None = None) -> str:
     """How a data set is named in figures, in two lines if other images play its role."""
-    name, instead = DATASET_NAMES.get(dataset, dataset), stand_in(profile)
+    name, instead = DATASET_NAMES.get(dataset, dataset), stand_in(profile, source)
     return f"{instead}\n(role of {name})" if instead else name
 
 
@@ -168,7 +175,11 @@ def _named(dataset: str, records: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _stand_in(record: Mapping[str, Any]) -> str:
-    return "" if _comparable(record) else stand_in(str(record.get("profile"))) or "other images"
+    return (
+        ""
+        if _comparable(record)
+        else stand_in(str(record.get("profile")), record.get("dataset_source")) or "other images"
+    )
 
 
 def _comparable(record: Mapping[str, Any]) -> bool:
@@ -179,7 +190,10 @@ def _comparable(record: Mapping[str, Any]) -> bool:
 def _notice(records: Mapping[str, Mapping[str, Any]]) -> str:
     """The not-comparable sentences: why, and what the Fréchet column is."""
     other = [record for record in records.values() if not _comparable(record)]
-    drawn = any(record.get("profile") in DRAWN_PROFILES for record in other)
+    drawn = any(
+        record.get("dataset_source", "drawn" if record.get("profile") in DRAWN_PROFILES else "") == "drawn"
+        for record in other
+    )
     reasons = []
     if drawn:
         reasons.append("the images are drawn faces, not the photographs of CelebA-HQ and FFHQ")

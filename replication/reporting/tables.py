@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -190,11 +190,15 @@ def result_table(
     return ResultTable(layout, cells, _changes(cells, layout), header, records)
 
 
-def showface_tables(metrics_folder: str | Path) -> list[ResultTable]:
-    """Tables 1 to 4 from `reports/metrics/` and the paper's CSVs."""
+def showface_tables(metrics_folder: str | Path, experiments: Collection[str] | None = None) -> list[ResultTable]:
+    """Tables 1 to 4 from `reports/metrics/` and the paper's CSVs.
+
+    experiments: those that belong to the run; what an earlier one left in the folder is not shown.
+    """
     from replication.papers import SHOWFACE_ROWS, load_table
 
-    metrics = load_metrics(metrics_folder, set(SHOWFACE_ROWS.values()))
+    wanted = set(SHOWFACE_ROWS.values())
+    metrics = load_metrics(metrics_folder, wanted if experiments is None else wanted & set(experiments))
     return [
         result_table(number, paper=load_table("showface", number), experiments=SHOWFACE_ROWS, metrics=metrics)
         for number in LAYOUTS

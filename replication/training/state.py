@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import shutil
 import signal
 import threading
 import time
@@ -65,6 +66,25 @@ def locked(folder: str | Path, config: Mapping[str, Any]) -> Iterator[Path]:
         yield folder
     finally:
         os.close(descriptor)
+
+
+def remove_other_runs(folder: str | Path) -> None:
+    """Remove the state of other configurations of the same name, unless a process is working on it.
+
+    The folder itself stays: if something after the training fails (a plot, a full disk), the next run finds the
+    last checkpoint and is done at once.
+    """
+    import fcntl
+
+    for other in Path(folder).parent.iterdir():
+        if other == Path(folder) or not (other / "lock").is_file():
+            continue
+        with (other / "lock").open("r+") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                continue
+            shutil.rmtree(other, ignore_errors=True)
 
 
 class Stop:

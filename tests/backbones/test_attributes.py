@@ -4,11 +4,12 @@ import torch
 
 from replication.backbones.attributes import AttributeFeatures, AttributeNetwork, AttributeTraining
 from replication.evaluation.frechet import FeatureExtractor, metric_key
+from replication.training.schedules import LearningRate
 
 
 def test_training_learns_attributes():
     torch.manual_seed(0)
-    training = AttributeTraining(AttributeNetwork(2, width=4, dimensions=16), lr=1e-2)
+    training = AttributeTraining(AttributeNetwork(2, width=4, dimensions=16), rate=LearningRate(1e-2))
     assert training.needs == {"attributes"}
     optimizers = training.optimizers()
 
@@ -21,7 +22,7 @@ def test_training_learns_attributes():
     images = 0.1 * torch.randn(8, 3, 32, 32)
     images[:, 0] += truth[:, :1, None] - 0.5
     images[:, 1, :16] += truth[:, 1:, None] - 0.5
-    batch = {"image": images, "attributes": truth}
+    batch = {"image": images, "attributes": truth, "images_seen": 0}
     scalars = [training.training_step(batch, update) for _ in range(30)]
     assert float(scalars[-1]["loss"]) < 0.3 * float(scalars[0]["loss"])
     assert float(scalars[-1]["accuracy"]) == 1.0

@@ -9,6 +9,7 @@ from replication.backbones.reconstruction import (
     ReconstructionNetwork,
     ReconstructionTraining,
 )
+from replication.training.schedules import LearningRate
 
 
 def test_bottleneck_at_full_size():
@@ -49,7 +50,7 @@ def test_folding_leaves_the_original_alone():
 
 def test_training_reduces_the_error():
     torch.manual_seed(0)
-    training = ReconstructionTraining(ReconstructionNetwork(width=4), lr=5e-3)
+    training = ReconstructionTraining(ReconstructionNetwork(width=4), rate=LearningRate(5e-3))
     assert training.needs == frozenset()
     optimizers = training.optimizers()
 
@@ -59,6 +60,6 @@ def test_training_reduces_the_error():
         optimizers[name].step()
 
     images = nn.functional.interpolate(torch.rand(4, 3, 4, 4) * 2 - 1, size=(32, 32), mode="bilinear")
-    losses = [float(training.training_step({"image": images}, update)["loss"]) for _ in range(40)]
+    losses = [float(training.training_step({"image": images, "images_seen": 0}, update)["loss"]) for _ in range(40)]
     assert losses[-1] < 0.5 * losses[0]
     assert set(training.inference_weights()) == set(training.network.state_dict())

@@ -1,0 +1,262 @@
+"""The whole pipeline by function calls, on a dozen drawn faces of 32 pixels and networks of a few channels."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+from matplotlib.figure import Figure
+
+from replication.config import PROFILES, Parameters, load_parameters
+from replication.data.masks import BUCKETS, MaskStore
+from replication.data.store import FaceStore
+from replication.errors import InputError
+from replication.evaluation.evaluate import read_results
+from replication.pipeline import looks, paths, prepare, train
+from replication.pipeline.evaluate import evaluate_experiment
+from replication.pipeline.inspect import inspect_pair
+from replication.pipeline.report import write_figures, write_site, write_tables
+from replication.pipeline.trained import load_inpainter, load_pconv, load_priors
+from replication.training.checkpoint import load_weights
+from replication.training.fit import fit
+
+FACES, TESTS = 12, 4
+
+
+def small_parameters(folder: Path) -> Parameters:
+    """The profile `smoke` with still smaller numbers."""
+    data = yaml.safe_load((PROFILES / "smoke.yaml").read_text(encoding="utf-8"))
+    for role in data["data"].values():
+        role |= {"train": FACES, "test": TESTS}
+    data["masks"] |= {"train": 12, "test_per_bucket": TESTS}
+    data["evaluation"] |= {"pairs_per_bucket": TESTS, "batch_size": 3, "samples": 2}
+    data["coarse"] |= {"width": 4, "levels": 3}
+    for section in ("coarse", "parser", "reconstruction", "attributes"):
+        data[section]["schedule"] |= {"batch_size": 4, "images": 8}
+    data["mdrnet"]["size"] |= {"channels": 8, "width": 4, "spade_hidden": 4}
+    data["mdrnet"]["schedule"] |= {"batch_size": 4, "images": 12}
+    data["mdrnet"] |= {"discriminator_width": 4, "bank_pairs": 8}
+    data["mdrnet"]["memory"]["slots"] = 8
+    data["run"]["device"] = "cpu"
+    file = folder / "params.yaml"
+    file.write_text(yaml.safe_dump(data, sort_keys=False))
+    return load_parameters(file)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """Everything trained once: parameters, fit reports by name, and the trainables as they were left in memory."""
+    folder = tmp_path_factory.mktemp("checkout")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    kept = {}
+
+    def keep(trainable, batches, **options):
+        kept[options["name"]] = trainable
+        return fit(trainable, batches, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(prepare, "_workers", lambda: 1)
+        patch.setattr(train, "fit", keep)
+        p = small_parameters(folder)
+        for role in ("celebahq", "ffhq", "parsing", "attributes"):
+            prepare.prepare_faces(p, role)
+        prepare.prepare_masks(p)
+        prepare.prepare_pairs(p, "celebahq")
+        reports = {
+            "parser": train.train_parser(p),
+            "reconstruction": train.train_reconstruction(p),
+            "attributes": train.train_attributes(p),
+            "coarse_celebahq": train.train_coarse(p, "celebahq"),
+        }
+        train.make_bank(p, "celebahq")
+        for name in ("full", "no_mrem_no_dmm", "shared_memory"):
+            reports[name] = train.train_experiment(p, name)
+        for name in ("full", "no_mrem_no_dmm", "pconv"):
+            evaluate_experiment(p, name)
+        yield p, reports, kept
+    torch.set_num_threads(threads)
+
+
+def test_prepared_data(built):
+    p, _, _ = built
+    for role in ("celebahq", "ffhq", "parsing", "attributes"):
+        store = FaceStore.open(paths.store(role))
+        assert store.images.shape == (FACES + TESTS, 32, 32, 3) and store.size == p.image_size
+        assert len(store.rows("train")) == FACES and len(store.rows("test")) == TESTS
+    masks = MaskStore.open(paths.MASKS)
+    assert masks.train.shape == (12, 32, 32) and masks.test.shape == (3 * TESTS, 32, 32)
+    pairs = pd.read_csv(paths.pairs("celebahq"))
+    assert pairs.groupby("bucket").size().to_dict() == dict.fromkeys(BUCKETS, TESTS)
+
+
+def test_trained_things_are_whole_and_say_what_they_are(built):
+    _, reports, _ = built
+    for name, report in reports.items():
+        folder = paths.model(name)
+        assert {f.name for f in folder.iterdir()} == {"weights.safetensors", "card.json", "history.csv"}
+        card = json.loads((folder / "card.json").read_text())
+        assert card["steps"] == report.steps == (3 if card["method"] == "mdrnet" else 2)
+        assert card["images_seen"] == 4 * report.steps and card["training_images"] == FACES
+        assert (card["profile"], card["comparable"], card["name"]) == ("smoke", False, name)
+        assert {"seed", "commit", "device", "seconds", "trained_parameters", "weights_sha256"} <= set(card)
+        history = pd.read_csv(folder / "history.csv")
+        assert history["step"].iloc[-1] == report.steps and np.isfinite(history.to_numpy(float)).all()
+    # One folder of state a run: a failure after the training finds its last checkpoint, older runs are gone.
+    assert all(len(list(run.iterdir())) == 1 for run in paths.STATE.iterdir())
+
+
+def test_the_bank_holds_what_the_frozen_networks_say(built):
+    p, _, _ = built
+    coarse = np.load(paths.BANKS / "celebahq" / "coarse.npy")
+    labels = np.load(paths.BANKS / "celebahq" / "labels.npy")
+    assert coarse.shape == (8, 32, 32, 3) and coarse.dtype == labels.dtype == np.uint8 and labels.max() < 19
+    batches = train._batches(p, "celebahq", p.mdrnet.schedule, p.seed, **train._bank(p, "celebahq"))
+    batch = batches.assemble(np.arange(8))
+    face, parsed = load_priors(p, "celebahq")(batch["image"], batch["mask"])
+    assert (face - batch["coarse"]).abs().max() <= 1.01 / 255  # rounded to 8 bits
+    assert (parsed == batch["labels"]).float().mean() > 0.999
+
+
+@pytest.mark.parametrize("name", ["full", "no_mrem_no_dmm"])
+def test_a_network_opened_from_its_card_is_the_trained_one(built, name):
+    p, _, kept = built
+    inpainter, card = load_inpainter(p, name)
+    trained = kept[name].generator
+    opened = inpainter.network.state_dict()
+    assert set(opened) == set(trained.state_dict())
+    assert all(torch.equal(tensor, opened[key]) for key, tensor in trained.state_dict().items())
+    assert (inpainter.network.memory is None) == (name == "no_mrem_no_dmm")
+    tensors, _ = load_weights(paths.model(name))
+    assert card["parameters"] == sum(t.numel() for t in tensors.values())
+
+
+def test_the_coarse_network_opened_from_its_card_is_the_trained_one(built):
+    _, _, kept = built
+    opened = load_pconv("celebahq").network.state_dict()
+    for key, tensor in kept["coarse_celebahq"].network.state_dict().items():
+        assert torch.equal(tensor, opened[key]), key
+
+
+def test_training_again_gives_the_same_bytes(built):
+    p, _, _ = built
+    file = paths.model("full") / "weights.safetensors"
+    before = file.read_bytes()
+    train.train_experiment(p, "full")
+    assert file.read_bytes() == before
+
+
+def test_evaluating_twice_gives_the_same_metrics_file(built):
+    p, _, _ = built
+    for name in ("full", "pconv"):
+        file = paths.METRICS / f"{name}.json"
+        before = file.read_bytes()
+        metrics = evaluate_experiment(p, name)
+        assert file.read_bytes() == before and json.loads(before) == metrics
+
+
+def test_metrics_and_results(built):
+    for name in ("full", "no_mrem_no_dmm", "pconv"):
+        metrics = json.loads((paths.METRICS / f"{name}.json").read_text())
+        assert list(metrics) == [*BUCKETS, "made_by"]
+        for bucket in BUCKETS:
+            assert list(metrics[bucket]) == ["L1_percent", "FD", "PSNR", "SSIM"]
+            assert np.isfinite(list(metrics[bucket].values())).all()
+        (made_by,) = metrics["made_by"]
+        assert made_by["profile"] == "smoke" and made_by["dataset"] == "celebahq" and made_by["images_per_bucket"] == 4
+        assert made_by["training_images"] == FACES and made_by["image_size"] == 32 and "commit" in made_by
+        results = read_results(paths.RESULTS / name)
+        assert len(results.per_image) == 3 * TESTS and results.samples("40-60%").shape == (2, 32, 32, 3)
+        mean = results.bucket("20-40%")["PSNR"].mean()
+        assert metrics["20-40%"]["PSNR"] == pytest.approx(mean, abs=1e-6)
+
+
+def test_tables(built):
+        p = small_parameters(folder)
+    written = write_tables(p)
+    assert written and all(path.is_file() and path.parent == paths.TABLES for path in written)
+    assert {path.suffix for path in written} >= {".csv", ".md"}
+    text = "\n".join(p.read_text(encoding="utf-8") for p in written if p.suffix == ".md")
+    psnr = json.loads((paths.METRICS / "full.json").read_text())["20-40%"]["PSNR"]
+    assert f"{psnr:.3f}" in text or f"{psnr:.2f}" in text
+
+
+@pytest.mark.parametrize("name", ["full", "no_mrem_no_dmm", "shared_memory"])
+def test_inspection_draws_every_panel_that_the_network_has(built, name):
+    p, _, _ = built
+    inspected = inspect_pair(p, name, bucket="20-40%", pair=1)
+    full = name != "no_mrem_no_dmm"
+    summary = inspected.summary()
+    assert [bool(summary.loc[key].iloc[0]) for key in ("memory", "correlation mining")] == [full, full]
+    for panel in (inspected.overview(), inspected.spade(), inspected.error()):
+        assert isinstance(panel, Figure) and panel.axes
+    for panels in (inspected.memory_reads(), inspected.slot_usage(), inspected.correlation()):
+        assert len(panels) == full and all(isinstance(panel, Figure) for panel in panels)
+
+
+def test_panels_of_the_stages(built):
+    p, _, _ = built
+    for network in ("parser", "reconstruction", "attributes"):
+        assert looks.prior_panel(p, network, count=3).axes
+    for name in ("full", "pconv"):
+        for panel in (looks.completion_panel(p, name), looks.metric_spread(name), looks.worst_panel(p, name)):
+            assert panel.axes
+
+
+def test_figures_and_site(built):
+    p, _, _ = built
+    figures = write_figures(p)
+    assert {"figure2", "figure3", "figure4", "curves_mdrnet", "curves_pconv"} <= {path.stem for path in figures}
+    assert all(path.is_file() for path in figures)
+    write_tables(p)
+    page = write_site(p)
+    assert page == paths.REPORTS / "index.html"
+    text = page.read_text(encoding="utf-8")
+    assert "Table 4" in text and "Figure 2. Dataflow of MDRNets" in text
+
+
+def test_inspection_refuses_what_is_not_there(built):
+    p, _, _ = built
+    for options, words in (
+        ({"bucket": "60-80%"}, "bucket: must be one of 1-20%, 20-40%, 40-60%, got '60-80%'"),
+        ({"pair": 4}, "pair: must be from 0 to 3 in bucket 40-60%, got 4"),
+        ({"pair": -1}, "pair: must be from 0 to 3"),
+        ({"patch": 64}, "patch: must be -1 or from 0 to 63, got 64"),
+    ):
+        with pytest.raises(InputError, match="^" + words):
+            inspect_pair(p, "full", **options)
+    assert inspect_pair(p, "full", patch=63).correlation()
+
+
+def test_what_was_not_trained_or_prepared_is_named(built):
+    p, _, _ = built
+    with pytest.raises(InputError, match=r"data/models/slots_32 does not exist: nothing named 'slots_32' has been"):
+        evaluate_experiment(p, "slots_32")
+    with pytest.raises(InputError, match="nothing named 'no_mrem' has been trained yet"):
+        inspect_pair(p, "no_mrem")
+    with pytest.raises(InputError, match="nothing named 'coarse_ffhq' has been trained yet"):
+        evaluate_experiment(p, "pconv_ffhq")
+    with pytest.raises(InputError, match="ffhq"):
+        evaluate_experiment(p, "full_ffhq")
+    with pytest.raises(InputError, match=r"data/banks/ffhq is missing: run `python -m replication bank ffhq` first"):
+        train.train_experiment(p, "full_ffhq")
+    with pytest.raises(InputError, match=r"experiment 'ful' does not exist; did you mean 'full'\?"):
+        train.train_experiment(p, "ful")
+    assert not (paths.METRICS / "slots_32.json").exists()
+
+
+def test_the_root_of_a_checkout_is_found_from_below(tmp_path, monkeypatch):
+    (tmp_path / "replication").mkdir()
+    (tmp_path / "dvc.yaml").write_text("")
+    (tmp_path / "notebooks" / "deep").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "notebooks" / "deep")
+    assert paths.go_to_root() == Path.cwd() == tmp_path
+    monkeypatch.chdir("/")
+    with pytest.raises(InputError, match="is not inside a checkout of this suite"):
+        paths.go_to_root()

@@ -1,0 +1,114 @@
+"""The command line: verbs, exit codes, one sentence for what cannot be used."""
+
+from __future__ import annotations
+
+import pytest
+
+from replication.__main__ import main
+
+VERBS = ["profile", "data", "masks", "prior", "coarse", "bank"]
+VERBS += ["train", "evaluate", "tables", "figures", "site", "execute"]
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def refused(capsys, *arguments: str) -> str:
+    """Exit code 2 and one line on standard error, which is returned."""
+    assert main(list(arguments)) == 2
+    out, error = capsys.readouterr()
+    assert out == "" and error.startswith("error: ") and error.count("\n") == 1
+    return error.removeprefix("error: ").strip()
+
+
+def test_help_lists_every_verb(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["--help"])
+    assert caught.value.code == 0
+    text = capsys.readouterr().out
+    listed = [line.split()[0] for line in text.splitlines() if line.startswith("    ") and line[4] != " "]
+    assert [verb for verb in listed if verb in VERBS] == VERBS
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help(verb, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main([verb, "--help"])
+    assert caught.value.code == 0 and f"python -m replication {verb}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [[], ["fly"], ["data", "celeba"], ["prior", "vgg"], ["train"], ["bank", "both"]])
+def test_impossible_arguments_exit_with_2(arguments, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2 and "usage:" in capsys.readouterr().err
+
+
+def test_profiles(capsys, here):
+    assert refused(capsys, "profile", "smoek").startswith("profile 'smoek' does not exist; did you mean 'smoke'?")
+    assert not (here / "params.yaml").exists()
+    assert main(["profile", "smoke"]) == 0
+    assert capsys.readouterr().out == "params.yaml is now the profile smoke\n"
+    assert main(["profile", "smoke"]) == 0
+    assert capsys.readouterr().out == "params.yaml was already the profile smoke\n"
+
+
+def test_keep_leaves_the_edits_of_the_active_profile(capsys, here):
+    main(["profile", "smoke"])
+    file = here / "params.yaml"
+    edited = file.read_text().replace("seed: 0", "seed: 9", 1)
+    file.write_text(edited)
+    assert main(["profile", "smoke", "--keep"]) == 0 and file.read_text() == edited
+    assert main(["profile", "demo", "--keep"]) == 0 and "profile: demo" in file.read_text()
+    assert (here / "params.edited.yaml").read_text() == edited
+
+
+@pytest.mark.parametrize("arguments", [["train", "full"], ["data", "ffhq"], ["masks"], ["evaluate", "full"], ["site"]])
+def test_without_parameters(capsys, arguments):
+    assert refused(capsys, *arguments).startswith("params.yaml does not exist; make it with `python -m replication")
+
+
+def test_a_bad_parameter(capsys, here):
+    main(["profile", "smoke"])
+    capsys.readouterr()
+    file = here / "params.yaml"
+    file.write_text(file.read_text().replace("slots: 128", "slotz: 128", 1))
+    assert refused(capsys, "masks").startswith("mdrnet.memory.slotz: unknown key; did you mean 'slots'?")
+
+
+@pytest.mark.parametrize("verb", ["train", "evaluate"])
+def test_an_experiment_that_does_not_exist(capsys, verb):
+    main(["profile", "smoke"])
+    capsys.readouterr()
+    assert refused(capsys, verb, "ful").startswith("experiment 'ful' does not exist; did you mean 'full'?")
+
+
+def test_what_was_not_prepared_is_named(capsys):
+    main(["profile", "smoke"])
+    capsys.readouterr()
+    assert "celebahq" in refused(capsys, "coarse", "celebahq")
+    assert "has been trained yet" in refused(capsys, "evaluate", "full")
+
+
+def test_a_notebook_that_does_not_exist(capsys):
+    assert refused(capsys, "execute", "no.ipynb", "out.ipynb") == "notebook no.ipynb does not exist"
+
+
+def test_a_parameter_that_is_no_yaml_is_refused(capsys, here):
+    (here / "some.ipynb").write_text("{}")
+    assert "-p" in refused(capsys, "execute", "some.ipynb", "out.ipynb", "-p", "bucket", "%x")
+
+
+def test_an_interrupt_exits_with_130(capsys, monkeypatch):
+    import replication.pipeline.report
+
+    def interrupted(parameters):
+        raise KeyboardInterrupt("full: stopped after step 3 of 9 (SIGTERM)")
+
+    monkeypatch.setattr("replication.__main__._parameters", lambda: None)
+    monkeypatch.setattr(replication.pipeline.report, "write_tables", interrupted)
+    assert main(["tables"]) == 130
+    assert capsys.readouterr().err == "interrupted: full: stopped after step 3 of 9 (SIGTERM)\n"

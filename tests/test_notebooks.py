@@ -1,0 +1,205 @@
+"""The notebooks of the pipeline, and what executing one must not forgive."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import nbformat
+import papermill
+import pytest
+import yaml
+
+from replication.errors import InputError
+from replication.notebooks import execute
+
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+def parameters_of(notebook: Path) -> set[str]:
+    return set(papermill.inspect_notebook(str(notebook)))
+
+
+# The committed notebooks
+
+
+def test_there_are_notebooks():
+    assert len(NOTEBOOKS) >= 9
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.name)
+def test_committed_notebooks_are_valid_bare_and_movable(path):
+    text = path.read_text(encoding="utf-8")
+    notebook = nbformat.reads(text, as_version=4)
+    nbformat.validate(notebook)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert sum("parameters" in cell.metadata.get("tags", []) for cell in notebook.cells) == 1
+    assert all(cell.outputs == [] and cell.execution_count is None for cell in code)
+    assert "papermill" not in notebook.metadata
+    assert not re.search(r"/(home|work|Users|root|tmp)/|[A-Z]:\\\\", text)
+    assert notebook.cells[0].cell_type == "markdown" and notebook.cells[0].source.startswith("# ")
+    assert all(re.search(r"\S", cell.source) for cell in notebook.cells)
+    for cell in code:
+        compile(cell.source, path.name, "exec")
+    assert notebook.metadata.kernelspec.name == "python3"
+
+
+def commands() -> dict[str, str]:
+    """Command by stage of dvc.yaml."""
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    return {name: stage.get("do", stage)["cmd"] for name, stage in stages.items()}
+
+
+def test_stages_pass_parameters_that_their_notebook_defines():
+    checked = 0
+    for stage, command in commands().items():
+        found = re.search(r"execute (\S+\.ipynb) (\S+\.ipynb)(.*)", command)
+        if not found:
+            continue
+        notebook, output, rest = found.groups()
+        assert (ROOT / notebook).is_file(), stage
+        names = re.findall(r"-p (\S+) \S+", rest)
+        assert rest.count("-p ") == len(names) and set(names) <= parameters_of(ROOT / notebook), stage
+        assert output.startswith("reports/notebooks/"), stage
+        checked += 1
+    assert checked >= 9
+
+
+def test_every_notebook_is_a_stage():
+    text = " ".join(commands().values())
+    assert [path.name for path in NOTEBOOKS if f"notebooks/{path.name} " not in text] == []
+
+
+# Execution
+
+
+@pytest.fixture
+def book(tmp_path, monkeypatch):
+    """Write a notebook with these code cells into an empty working directory."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+
+    def write(*sources: str, tagged: int = 1) -> Path:
+        cells = [nbformat.v4.new_code_cell(source) for source in sources]
+        for cell in cells[:tagged]:
+            cell.metadata.tags = ["parameters"]
+        notebook = nbformat.v4.new_notebook(cells=cells)
+        notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        path = tmp_path / "book.ipynb"
+        nbformat.write(notebook, path)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def never_executed(monkeypatch):
+    def fail(*arguments, **options):
+        raise AssertionError("executed")
+
+    monkeypatch.setattr(papermill, "execute_notebook", fail)
+
+
+def test_unknown_parameters_are_refused_before_anything_runs(book, never_executed):
+    path = book("experiment = 'full'\npair = 0", "1")
+    with pytest.raises(InputError, match=r"unknown parameter 'experimant'; did you mean 'experiment'\?"):
+        execute(path, "out/book.ipynb", {"pair": 1, "experimant": "full"})
+    assert not Path("out").exists()
+
+
+@pytest.mark.parametrize("tagged", [0, 2])
+def test_there_must_be_one_parameters_cell(book, never_executed, tagged):
+    with pytest.raises(InputError, match=f"exactly one cell tagged 'parameters', it has {tagged}"):
+        execute(book("a = 1", "b = 2", tagged=tagged), "out.ipynb", {})
+
+
+def test_a_notebook_that_is_missing(book):
+    with pytest.raises(InputError, match=r"notebook none\.ipynb does not exist"):
+        execute("none.ipynb", "out.ipynb", {})
+
+
+def test_a_missing_kernel_is_one_sentence(book, monkeypatch):
+    from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+
+    def none(self, name):
+        raise NoSuchKernel(name)
+
+    monkeypatch.setattr(KernelSpecManager, "get_kernel_spec", none)
+    with pytest.raises(InputError, match="the Jupyter kernel python3 is not installed in this environment"):
+        execute(book("a = 1"), "out.ipynb", {})
+    assert not Path("out.ipynb").exists()
+
+
+def test_leaving_early_is_a_failure(book):
+    """papermill counts sys.exit(0) as success."""
+    path = book("a = 1", "import sys; sys.exit(0)", "done = True")
+    with pytest.raises(RuntimeError, match=r"cell 2 was left or not run; does a cell call sys\.exit"):
+        execute(path, "out.ipynb", {})
+    assert not Path("out.ipynb").exists() and not Path("out.html").exists()
+
+
+def test_leaving_in_the_last_cell_is_a_failure_too(book, monkeypatch):
+    """There every cell was run: only the output tells. (What papermill leaves is written here by hand.)"""
+
+    def executed(source, partial, **options):
+        notebook = nbformat.read(source, as_version=4)
+        for number, cell in enumerate(notebook.cells, 1):
+            cell.execution_count = number
+        notebook.cells[-1].outputs = [nbformat.v4.new_output("error", ename="SystemExit", evalue="0", traceback=[])]
+        nbformat.write(notebook, partial)
+
+    monkeypatch.setattr(papermill, "execute_notebook", executed)
+    with pytest.raises(RuntimeError, match=r"sys\.exit"):
+        execute(book("a = 1", "import sys; sys.exit(0)"), "out.ipynb", {})
+    assert not Path("out.ipynb").exists()
+
+
+def test_an_input_error_of_a_cell_comes_out_as_one_and_the_notebook_is_kept(book):
+    Path("out.ipynb").write_text("earlier")
+    path = book(
+        "a = 1",
+        "print('so far')",
+        "from replication.errors import InputError; raise InputError('seed: must be a number')",
+    )
+    with pytest.raises(InputError, match=r"^seed: must be a number$"):
+        execute(path, "out.ipynb", {"a": 2})
+    assert Path("out.ipynb").read_text() == "earlier"
+    kept = Path("reports/failed/out.ipynb").read_text()
+    assert "so far" in kept and "InputError" in kept
+
+
+def test_any_other_error_names_the_notebook_and_where_it_is_kept(book):
+    path = book("a = 1", "1 / 0")
+    with pytest.raises(
+        RuntimeError, match=r"book\.ipynb: ZeroDivisionError: division by zero \(the whole notebook is "
+    ):
+        execute(path, "out.ipynb", {})
+    assert Path("reports/failed/out.ipynb").is_file() and not Path("out.ipynb").exists()
+
+
+def test_two_equal_runs_give_equal_bytes(book):
+    path = book(
+        "a = 1",
+        "import os, sys",
+        "print('a is', a, 'in', os.getcwd() + os.sep + 'data')",
+        "print('12:30' + ':01', file=sys.stderr)",
+        "import pandas as pd\npd.DataFrame({'a': [a, 2.5]})",
+        "import matplotlib.pyplot as plt\n_ = plt.plot([0, a])",
+    )
+    source = path.read_bytes()
+    results = []
+    for _ in range(2):
+        execute(path, "out/here.ipynb", {"a": 7})
+        results.append((Path("out/here.ipynb").read_bytes(), Path("out/here.html").read_bytes()))
+    assert results[0][0] == results[1][0] and results[0][1] == results[1][1]
+    assert path.read_bytes() == source
+    notebook = json.loads(results[0][0])
+    text = results[0][0].decode()
+    assert "a is 7 in data" in text and str(Path.cwd()) not in text and "12:30:01" not in text
+    assert "image/png" in text and "injected-parameters" in text
+    assert set(notebook["metadata"]) <= {"kernelspec", "language_info"}
+    assert [cell["id"] for cell in notebook["cells"]] == [f"cell-{i:03d}" for i in range(len(notebook["cells"]))]
+    assert b"a is 7" in results[0][1] and b"<title>here</title>" in results[0][1]
+    assert not list(Path("reports").glob("failed/**/*.ipynb"))  # nothing failed
