@@ -178,7 +178,7 @@ def test_metrics_and_results(built):
 
 
 def test_tables(built):
-        p = small_parameters(folder)
+    p, _, _ = built
     written = write_tables(p)
     assert written and all(path.is_file() and path.parent == paths.TABLES for path in written)
     assert {path.suffix for path in written} >= {".csv", ".md"}
