@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import types
 import typing
 from dataclasses import dataclass, field
@@ -92,7 +93,7 @@ class Masks:
 
 @dataclass(frozen=True)
 class Evaluation:
-    pairs_per_bucket: Count | None
+    pairs_per_bucket: Annotated[int, Range(2)] | None
     batch_size: Count
     samples: Count
     seed: NonNegative
@@ -345,7 +346,7 @@ def _build(kind: Any, value: Any, path: str) -> Any:
         return _build_dataclass(kind, value, path)
     if kind is Any:
         return value
-    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+    if kind is float and isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
         return float(value)
     if kind is bool and isinstance(value, bool):
         return value
@@ -353,7 +354,7 @@ def _build(kind: Any, value: Any, path: str) -> Any:
         return value
     if kind is str and isinstance(value, str):
         return value
-    names = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+    names = {int: "a whole number", float: "a finite number", bool: "true or false", str: "a text"}
     raise InputError(f"{where}: must be {names[kind]}, got {value!r}")
 
 
@@ -393,6 +394,10 @@ def _check_together(p: Parameters) -> None:
     }.items():
         if schedule is not None and (schedule.epochs is None) == (schedule.images is None):
             raise InputError(f"{name}.schedule: give exactly one of epochs and images")
+    if p.coarse.schedule.epochs is not None and p.coarse.finetune_epochs > p.coarse.schedule.epochs:
+        raise InputError("coarse.finetune_epochs: must not exceed coarse.schedule.epochs")
+    if p.coarse.finetune_epochs and p.coarse.schedule.epochs is None:
+        raise InputError("coarse.finetune_epochs: needs coarse.schedule.epochs")
     if p.parser.schedule is not None and p.parser.schedule.decay != "constant":
         raise InputError(
             "parser.schedule.decay: must be constant; the parser's training has a polynomial decay of its own"
@@ -427,8 +432,8 @@ def _check_together(p: Parameters) -> None:
             raise InputError(f"data.{name}.folder: needed when source is photos")
         if data.source == "drawn" and (data.train is None or data.test is None):
             raise InputError(f"data.{name}.train: train and test counts are needed when source is drawn")
-        if data.source == "drawn" and name in ("celebahq", "ffhq") and not data.test:
-            raise InputError(f"data.{name}.test: at least 1 test image is needed to evaluate")
+        if data.source == "drawn" and name in ("celebahq", "ffhq") and data.test < 2:
+            raise InputError(f"data.{name}.test: at least 2 test images are needed to evaluate")
     if clash := set(p.experiments) & set(p.baselines):
         raise InputError(f"baselines.{sorted(clash)[0]}: the name is used by an experiment too")
     for name in p.experiments:

@@ -124,7 +124,10 @@ def normalise(notebook) -> None:
         for item in cell.outputs:
             item.get("metadata", {}).pop("papermill", None)
             if item.output_type == "stream":
-                item.text = item.text.replace(root + os.sep, "")
+                item.text = item.text.replace(root + os.sep, "").replace(root, ".")
+            for kind, text in item.get("data", {}).items():
+                if kind.startswith("text/") and isinstance(text, str):
+                    item.data[kind] = text.replace(root + os.sep, "").replace(root, ".")
 
 
 def to_html(notebook, title: str) -> str:

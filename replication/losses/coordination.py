@@ -58,7 +58,7 @@ def coordination_loss(
     regions: Literal["semantic", "mask"] = "semantic",
     similarity: Literal["dot", "cosine"] = "dot",
 ) -> Coordination:
-    """Mean absolute difference of the similarity matrices of output and truth.
+    """Mean absolute difference of the similarity matrices of output and truth, per image, then over images.
 
     intra: mean over classes i, j present in the hole of |T(R) T(R)^T - T(gt) T(gt)^T|_ij;
     inter: mean over i present in the hole, j in the known part of |T(R) T'(R)^T - T(gt) T'(gt)^T|_ij.
@@ -108,6 +108,8 @@ def coordination_loss(
         gaps = difference.abs() * scale * pairs
 
         def mean_over_pairs(columns: slice) -> Tensor:
-            return gaps[..., columns].sum() / pairs[..., columns].sum().clamp(min=1)
+            # Per image first: the mean over a batch is then the mean of its parts, on one device or several.
+            sums, counts = (values[..., columns].sum((1, 2)) for values in (gaps, pairs))
+            return (sums / counts.clamp(min=1)).mean()
 
         return Coordination(mean_over_pairs(slice(0, classes)), mean_over_pairs(slice(classes, None)))
