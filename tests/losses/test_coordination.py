@@ -23,8 +23,9 @@ def by_hand(output, truth, mask, labels, classes, divide=True):
     """Equations 6 and 7 with loops over samples and pairs."""
     size = output.shape[-1]
     step = labels.shape[-1] // size
-    intra, inter = [], []
+    means = []
     for b in range(len(output)):
+        intra, inter = [], []
         hole = mask[b, 0].reshape(size, step, size, step).amax(dim=(1, 3)) > 0
         small = labels[b, ::step, ::step]
         inside = {i: (small == i) & hole for i in range(classes)}
@@ -35,7 +36,9 @@ def by_hand(output, truth, mask, labels, classes, divide=True):
                     if inside[i].any() and columns[j].any():
                         products = [f[b][:, inside[i]].mean(1) @ f[b][:, columns[j]].mean(1) for f in (output, truth)]
                         pairs.append((products[0] - products[1]).abs() / output.shape[1])
-    return torch.stack(intra).mean(), torch.stack(inter).mean()
+        # Over the pairs of an image first; an image without pairs counts 0.
+        means.append(torch.stack([torch.stack(p).mean() if p else torch.zeros(()) for p in (intra, inter)]))
+    return torch.stack(means).mean(0).unbind()
 
 
 def test_equals_the_equations_written_as_loops():

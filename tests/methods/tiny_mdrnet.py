@@ -125,9 +125,8 @@ def run(root, *, steps: int, trainable: MDRNetTraining, **options):
 
 
 def joint(root, steps: int = 2) -> None:
-    """The run that two processes and one must agree on. InCo2 by mask: every image has one pair of regions, so
-    that its mean over the pairs of a rank's images weighs them as the mean over the joint batch does."""
-    losses = LossSettings(style=1.0, regions="mask")
+    """The run that two processes and one must agree on."""
+    losses = LossSettings(style=1.0)
     run(root, steps=steps, trainable=training(SGDTraining, losses, peak=0.1), checkpoint_steps=steps)
 
 
