@@ -16,6 +16,15 @@ def _parameters():
     return load_parameters()
 
 
+def _recorded(stage: str):
+    from pathlib import Path
+
+    from replication.pipeline.records import recorded
+    from replication.pipeline.stages import load_stages
+
+    return recorded(load_stages().get(stage) if Path("dvc.yaml").is_file() else None)
+
+
 def _profile(arguments: argparse.Namespace) -> None:
     from replication.config import activate_profile, load_parameters
 
@@ -35,6 +44,8 @@ def _execute(arguments: argparse.Namespace) -> None:
     import yaml
 
     from replication.notebooks import execute
+    from replication.pipeline.records import recorded
+    from replication.pipeline.stages import stage_of_output
 
     values = {}
     for name, text in arguments.parameter:
@@ -42,7 +53,8 @@ def _execute(arguments: argparse.Namespace) -> None:
             values[name] = yaml.safe_load(text)
         except yaml.YAMLError as error:
             raise InputError(f"-p {name}: {text!r} is not a YAML value; quote it") from error
-    execute(arguments.notebook, arguments.output, values)
+    with recorded(stage_of_output(arguments.output)):
+        execute(arguments.notebook, arguments.output, values)
 
 
 def _data(arguments: argparse.Namespace) -> None:
@@ -80,14 +92,16 @@ def _coarse(arguments: argparse.Namespace) -> None:
 def _bank(arguments: argparse.Namespace) -> None:
     from replication.pipeline.train import make_bank
 
-    card = make_bank(_parameters(), arguments.dataset)
+    parameters = _parameters()
+    with _recorded(f"bank@{arguments.dataset}"):
+        card = make_bank(parameters, arguments.dataset)
     print(f"bank of {card['pairs']} training pairs for {arguments.dataset}")
 
 
 def _train(arguments: argparse.Namespace) -> None:
     from replication.pipeline.train import train_experiment
 
-    train_experiment(_parameters(), arguments.experiment)
+    train_experiment(_parameters(), arguments.experiment, arguments.repeat)
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
@@ -107,6 +121,15 @@ def _tables(arguments: argparse.Namespace) -> None:
         print(path)
 
 
+def _costs(arguments: argparse.Namespace) -> None:
+    from replication.pipeline.report import write_cost_tables
+
+    parameters = _parameters()
+    with _recorded("costs"):
+        for path in write_cost_tables(parameters):
+            print(path)
+
+
 def _figures(arguments: argparse.Namespace) -> None:
     from replication.pipeline.report import write_figures
 
@@ -117,7 +140,9 @@ def _figures(arguments: argparse.Namespace) -> None:
 def _site(arguments: argparse.Namespace) -> None:
     from replication.pipeline.report import write_site
 
-    print(write_site(_parameters()))
+    parameters = _parameters()
+    with _recorded("site"):
+        print(write_site(parameters))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -146,9 +171,11 @@ def _parser() -> argparse.ArgumentParser:
         verb(name, function, text).add_argument("dataset", choices=["celebahq", "ffhq"])
     train = verb("train", _train, "train one experiment (also under torchrun)")
     train.add_argument("experiment", help="a key of `experiments` in params.yaml")
+    train.add_argument("--repeat", type=int, metavar="K", help="only its K-th training, from 0 (default: every seed)")
     evaluate = verb("evaluate", _evaluate, "measure one experiment or baseline on the frozen pairs")
     evaluate.add_argument("experiment", help="a key of `experiments` or `baselines` in params.yaml")
-    verb("tables", _tables, "write ShowFace's tables and the cost table")
+    verb("tables", _tables, "write ShowFace's tables")
+    verb("costs", _costs, "write the table of what every training cost")
     verb("figures", _figures, "draw ShowFace's figures and the loss curves")
     verb("site", _site, "join everything in reports/index.html")
     run = verb("execute", _execute, "run a notebook as a pipeline stage does (papermill, checked and normalised)")
@@ -177,7 +204,7 @@ def main(argv: list[str] | None = None) -> int:
         )
         return 1
     except RuntimeError as error:
-        if type(error).__name__ not in ("NotebookError", "NonFiniteError", "ProtocolError"):
+        if type(error).__name__ not in ("NotebookError", "NonFiniteError", "ProtocolError", "ChangedInputsError"):
             raise
         print(f"error: {error}", file=sys.stderr)
         return 1

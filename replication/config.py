@@ -140,6 +140,7 @@ class Coarse:
     for_ffhq: Literal["celebahq", "ffhq"]
     paste: bool = True
     finetune_epochs: Weight = 0.0
+    finetune_lr: Positive = 5.0e-5
     losses: PConvWeights = field(default_factory=PConvWeights)
 
 
@@ -234,10 +235,10 @@ class MDRNet:
 
 @dataclass(frozen=True)
 class Experiment:
-    """One trained MDRNet: a data set, and whatever differs from the section `mdrnet`."""
+    """One kind of MDRNet: a data set, and whatever differs from the section `mdrnet`; trained `seeds` times."""
 
     dataset: Literal["celebahq", "ffhq"]
-    seed: NonNegative = 0
+    seeds: Count | None = None
     change: dict[str, Any] = field(default_factory=dict)
 
 
@@ -247,6 +248,7 @@ class Baseline:
 
     method: Literal["pconv"]
     dataset: Literal["celebahq", "ffhq"]
+    seeds: Count | None = None
 
 
 @dataclass(frozen=True)
@@ -266,6 +268,7 @@ class Parameters:
     note: str
     image_size: Annotated[int, Range(32, 512)]
     seed: NonNegative
+    seeds: Count
     run: Run
     data: DataSets
     masks: Masks
@@ -290,6 +293,15 @@ class Parameters:
         if name not in self.experiments:
             raise InputError(f"experiment {name!r} does not exist{hint(name, self.experiments)}")
         return self.experiments[name]
+
+    def seeds_of(self, name: str) -> int:
+        """How often an experiment or baseline is trained: with the seeds `seed`, `seed` + 1, ..."""
+        own = self.baselines[name].seeds if name in self.baselines else self.experiment(name).seeds
+        return own or self.seeds
+
+    def coarse_seeds(self, dataset: str) -> int:
+        """How often the partial-convolution network of a data set is trained; the first is the coarse network."""
+        return max([1, *(self.seeds_of(n) for n, b in self.baselines.items() if b.dataset == dataset)])
 
 
 def hint(name: str, allowed: typing.Iterable[str]) -> str:

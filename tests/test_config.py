@@ -235,14 +235,18 @@ def test_changes_are_merged_into_the_section_and_nothing_else_moves(tmp_path):
     change = {"memory": {"slots": 7}, "losses": {"style": 0.0, "regions": "mask"}, "dmm": False}
 
     def add(data):
-        data["experiments"]["mine"] = {"dataset": "ffhq", "seed": 3, "change": change}
+        data["experiments"]["mine"] = {"dataset": "ffhq", "seeds": 3, "change": change}
 
     p = load(tmp_path, add)
     mine = p.mdrnet_of("mine")
     assert (mine.memory.slots, mine.losses.style, mine.losses.regions, mine.dmm) == (7, 0.0, "mask", False)
     assert mine.memory.decay == p.mdrnet.memory.decay and mine.losses.intra == p.mdrnet.losses.intra
     assert (mine.size, mine.schedule, mine.mining) == (p.mdrnet.size, p.mdrnet.schedule, p.mdrnet.mining)
-    assert p.mdrnet_of("full") == p.mdrnet and p.experiment("mine").seed == 3
+    assert (
+        p.mdrnet_of("full") == p.mdrnet
+        and p.experiment("mine").seeds == p.seeds_of("mine") == 3
+        and p.seeds_of("full") == 1
+    )
 
 
 def test_a_schedule_can_change_from_images_to_epochs(tmp_path):

@@ -82,8 +82,9 @@ class AttributeFeatures(FrozenNetwork):
 
     name = "FD (attribute network)"
 
-    def __init__(self, network: AttributeNetwork):
+    def __init__(self, network: AttributeNetwork, sha256: str | None = None):
         super().__init__(network)
+        self.sha256 = sha256
         self.dimensions = network.dimensions
 
     @torch.no_grad()

@@ -57,22 +57,24 @@ def masks_to_tensor(masks: np.ndarray) -> torch.Tensor:
 def gather_batch(
     store: FaceStore,
     image_rows: np.ndarray,
-    holes: np.ndarray,
+    holes: np.ndarray | None,
     *,
     fields: Iterable[str] = (),
     flips: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """The batch of some faces of a store.
 
-    image_rows: int (B,). holes: uint8 {0,1} (B,H,W). fields: of `OPTIONAL_FIELDS`. flips: bool (B,), which
-    faces are mirrored: their pixels, label map (left and right labels exchanged), landmarks and boxes; holes
-    are not. Returns image float32 (B,3,H,W) in [-1,1], mask float32 (B,1,H,W), ids (list of B texts), and of
-    the fields: parsing int64 (B,H,W), attributes float32 (B,A), identity int64 (B,), landmarks float32
-    (B,5,2) and boxes float32 (B,2,4) in pixels.
+    image_rows: int (B,). holes: uint8 {0,1} (B,H,W), or None for a batch without `mask`. fields: of
+    `OPTIONAL_FIELDS`. flips: bool (B,), which faces are mirrored: their pixels, label map (left and right labels
+    exchanged), landmarks and boxes; holes are not. Returns image float32 (B,3,H,W) in [-1,1], mask float32
+    (B,1,H,W), ids (list of B texts), and of the fields: parsing int64 (B,H,W), attributes float32 (B,A),
+    identity int64 (B,), landmarks float32 (B,5,2) and boxes float32 (B,2,4) in pixels.
     """
     flipped = np.flatnonzero(flips) if flips is not None else np.zeros(0, dtype=np.int64)
     image = images_to_tensor(np.asarray(store.images[image_rows]), flips)
-    batch: dict[str, Any] = {"image": image, "mask": masks_to_tensor(holes)}
+    batch: dict[str, Any] = {"image": image}
+    if holes is not None:
+        batch["mask"] = masks_to_tensor(holes)
     wanted = set(fields)
     if "parsing" in wanted:
         parsing = np.asarray(store.parsing[image_rows])
@@ -98,13 +100,15 @@ def gather_batch(
 class TrainingBatches:
     """Training batches of faces with holes; `batch(step)` depends on nothing but the arguments and the step.
 
-    store, masks: opened stores of one size; holes come from the training masks.
+    store, masks: opened stores of one size; holes come from the training masks. Without masks (None) batches
+    have no `mask`.
     batch_size: of all ranks together; rank r of `world_size` gets the r-th part of every batch.
     image_rows: rows of the store to train on; by default those of the training split.
     flip: mirror every second face, by chance. fields: optional fields that every batch has to hold.
     bank: with N, the faces, masks and flips come from a fixed table of N pairs, visited in a new order each
-    time round. Entry j is the j-th sample that training without a bank would see. What frozen networks make
-    of an entry can then be computed once (`assemble`) and added to every batch:
+    time round. Entry j is the j-th sample that training without a bank would see under `bank_seed` (by default
+    `seed`): trainings of other seeds visit the same bank in other orders. What frozen networks make of an entry
+    can then be computed once (`assemble`) and added to every batch:
     extras: name -> array (N, ...) aligned with the bank. Those named in `extra_images` are uint8 pictures
     (N,H,W,3) or (N,H,W), added as float32 (B,C,H,W) in [-1,1]; other integers are added as int64, floats as
     float32. Faces and masks are each shuffled without replacement, once round before the next time round.
@@ -114,7 +118,7 @@ class TrainingBatches:
     def __init__(
         self,
         store: FaceStore,
-        masks: MaskStore,
+        masks: MaskStore | None,
         *,
         batch_size: int,
         seed: int,
@@ -122,12 +126,13 @@ class TrainingBatches:
         flip: bool = True,
         fields: Iterable[str] = (),
         bank: int | None = None,
+        bank_seed: int | None = None,
         extras: Mapping[str, np.ndarray] | None = None,
         extra_images: Iterable[str] = (),
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        if store.size != masks.size:
+        if masks is not None and store.size != masks.size:
             raise InputError(
                 f"faces of {store.size} px ({store.path}) cannot have masks of {masks.size} px ({masks.path})"
             )
@@ -157,6 +162,7 @@ class TrainingBatches:
         self.store, self.masks = store, masks
         self.batch_size, self.seed, self.flip = batch_size, seed, flip
         self.bank = bank
+        self._sample_seed = seed if bank is None or bank_seed is None else bank_seed
         self._share = batch_size // world_size
         self._first = rank * self._share
         self._orders: dict[tuple[str, int], np.ndarray] = {}
@@ -166,34 +172,36 @@ class TrainingBatches:
         """How many different faces there are to train on."""
         return len(self._rows)
 
-    def _order(self, purpose: str, epoch: int, count: int) -> np.ndarray:
+    def _order(self, purpose: str, epoch: int, count: int, seed: int) -> np.ndarray:
         """The shuffled numbers 0..count-1 of one time round; the last few are kept."""
         key = (purpose, epoch)
         order = self._orders.get(key)
         if order is None:
             if len(self._orders) >= 16:
                 self._orders.clear()
-            order = self._orders[key] = stream(self.seed, purpose, epoch).permutation(count)
+            order = self._orders[key] = stream(seed, purpose, epoch).permutation(count)
         return order
 
-    def _shuffled(self, purpose: str, numbers: np.ndarray, count: int) -> np.ndarray:
+    def _shuffled(self, purpose: str, numbers: np.ndarray, count: int, seed: int) -> np.ndarray:
         """Item at each place of an endless sequence that goes round `count` items, shuffled each time."""
         out = np.empty(len(numbers), dtype=np.int64)
         for epoch in np.unique(numbers // count).tolist():
             here = numbers // count == epoch
-            out[here] = self._order(purpose, epoch, count)[numbers[here] % count]
+            out[here] = self._order(purpose, epoch, count, seed)[numbers[here] % count]
         return out
 
     def samples(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Image rows (B,), training mask rows (B,) and flips bool (B,) of samples 0, 1, 2, ... of the stream.
 
-        With a bank, sample j is its entry j.
+        With a bank, sample j is its entry j. Without masks, their rows are empty.
         """
-        numbers = np.asarray(numbers, dtype=np.int64)
-        image_rows = self._rows[self._shuffled("training images", numbers, len(self._rows))]
-        mask_rows = self._shuffled("training masks", numbers, len(self.masks.train))
+        numbers, seed = np.asarray(numbers, dtype=np.int64), self._sample_seed
+        image_rows = self._rows[self._shuffled("training images", numbers, len(self._rows), seed)]
+        mask_rows = np.zeros(0, dtype=np.int64)
+        if self.masks is not None:
+            mask_rows = self._shuffled("training masks", numbers, len(self.masks.train), seed)
         # Half of each time round is flipped, by the same kind of shuffle; another round flips another half.
-        flips = self._shuffled("training flips", numbers, max(2, len(self._rows))) % 2 == 1
+        flips = self._shuffled("training flips", numbers, max(2, len(self._rows)), seed) % 2 == 1
         return image_rows, mask_rows, flips & self.flip
 
     def bank_entry(self, j: int) -> tuple[int, int, bool]:
@@ -206,7 +214,7 @@ class TrainingBatches:
     def assemble(self, numbers: np.ndarray) -> dict[str, Any]:
         """The batch of given samples of the stream, or entries of the bank; adds `pairs`, their numbers."""
         image_rows, mask_rows, flips = self.samples(numbers)
-        holes = np.asarray(self.masks.train[mask_rows])
+        holes = None if self.masks is None else np.asarray(self.masks.train[mask_rows])
         batch = gather_batch(self.store, image_rows, holes, fields=self.fields, flips=flips)
         for name, array in self._extras.items():
             rows = np.asarray(array[numbers])
@@ -220,7 +228,7 @@ class TrainingBatches:
     def numbers(self, step: int) -> np.ndarray:
         """Numbers of this rank's samples (or bank entries) at a step, from 0."""
         places = step * self.batch_size + self._first + np.arange(self._share, dtype=np.int64)
-        return places if self.bank is None else self._shuffled("bank order", places, self.bank)
+        return places if self.bank is None else self._shuffled("bank order", places, self.bank, self.seed)
 
     def batch(self, step: int) -> dict[str, Any]:
         """This rank's part of the batch of a step, from 0; its fields: see `gather_batch` and `assemble`."""

@@ -36,7 +36,7 @@ from replication.evaluation.metrics import (
 )
 from replication.evaluation.protocol import protocol, reported_metrics
 
-_DECIMALS = 6  # of metrics files in git: far below any effect, above the noise between machines
+DECIMALS = 6  # of metrics files in git: far below any effect, above the noise between machines
 
 
 class Inpainter(Protocol):
@@ -121,7 +121,7 @@ def evaluate(
         means = {name: table[name].mean() for name in ("L1_percent", "PSNR", "SSIM")}
         same_images = real[np.searchsorted(real_rows, table["image_row"].to_numpy())]
         means[frechet_key] = frechet_distance(features[bucket], same_images)
-        metrics[bucket] = {name: round(float(means[name]), _DECIMALS) for name in reported_metrics(extractor)}
+        metrics[bucket] = {name: round(float(means[name]), DECIMALS) for name in reported_metrics(extractor)}
     block = protocol(extractor, counts)
     metrics["made_by"] = [
         {

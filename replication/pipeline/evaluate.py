@@ -2,32 +2,66 @@
 
 from __future__ import annotations
 
+from statistics import fmean
 from typing import Any
+
+import torch
 
 from replication.atomic import write_json
 from replication.config import Parameters
 from replication.data.masks import MaskStore
 from replication.data.pairs import EvaluationPairs
 from replication.data.store import FaceStore
-from replication.device import choose_device
-from replication.evaluation.evaluate import evaluate
+from replication.device import arithmetic, choose_device
+from replication.evaluation.evaluate import DECIMALS, evaluate
 from replication.pipeline import paths
 from replication.pipeline.provenance import stamp
 from replication.pipeline.trained import dataset_of, load_extractor, load_inpainter
 
 
 def evaluate_experiment(parameters: Parameters, name: str) -> dict[str, Any]:
-    """Measure `name`, write data/results/<name> and reports/metrics/<name>.json, return the latter's content.
+    """Measure all trainings of `name` into data/results/<name>/seed_<k>, and write reports/metrics/<name>.json.
+
+    Returns:
+        The content of the metrics file: values are means over the trainings, those of each are in `made_by`.
 
     Raises:
         InputError: no such experiment, or it was not trained yet.
     """
-    dataset = dataset_of(parameters, name)
     device = choose_device(parameters.run.device)
-    inpainter, card = load_inpainter(parameters, name, device)
+    with arithmetic(parameters.run.deterministic, device):
+        measured = [_evaluate(parameters, name, k, device) for k in range(parameters.seeds_of(name))]
+    metrics = over_seeds(measured)
+    write_json(paths.METRICS / f"{name}.json", metrics)
+    return metrics
+
+
+def over_seeds(measured: list[dict[str, Any]]) -> dict[str, Any]:
+    """The metrics files of several trainings as one: means in the buckets, each training's values in `made_by`."""
+    (first,), buckets = measured[0]["made_by"], [key for key in measured[0] if key != "made_by"]
+    means = {
+        bucket: {
+            metric: round(fmean(one[bucket][metric] for one in measured), DECIMALS) for metric in measured[0][bucket]
+        }
+        for bucket in buckets
+    }
+    trainings = [one["made_by"][0] for one in measured]
+    seeds = [training["seed"] for training in trainings]
+    block = first | {"seed": seeds[0] if len(seeds) == 1 else seeds}
+    if len(measured) > 1:
+        block["weights_sha256"] = [training["weights_sha256"] for training in trainings]
+        block["per_seed"] = {
+            str(seed): {bucket: one[bucket] for bucket in buckets} for seed, one in zip(seeds, measured, strict=True)
+        }
+    return means | {"made_by": [block]}
+
+
+def _evaluate(parameters: Parameters, name: str, k: int, device: torch.device) -> dict[str, Any]:
+    dataset = dataset_of(parameters, name)
+    inpainter, card = load_inpainter(parameters, name, device, k=k)
     extractor = load_extractor(parameters)
     extractor.to(device)
-    metrics = evaluate(
+    return evaluate(
         inpainter,
         FaceStore.open(paths.store(dataset)),
         MaskStore.open(paths.MASKS),
@@ -37,12 +71,13 @@ def evaluate_experiment(parameters: Parameters, name: str) -> dict[str, Any]:
         dataset=dataset,
         batch_size=parameters.evaluation.batch_size,
         device=device,
-        out_folder=paths.RESULTS / name,
+        out_folder=paths.RESULTS / paths.repeat(name, k),
         samples=parameters.evaluation.samples,
         seed=parameters.evaluation.seed,
         made_by=stamp(
             parameters,
             method=card["method"],
+            seed=card["seed"],
             dataset_title=getattr(parameters.data, dataset).title,
             dataset_source=getattr(parameters.data, dataset).source,
             training_images=card["training_images"],
@@ -51,5 +86,3 @@ def evaluate_experiment(parameters: Parameters, name: str) -> dict[str, Any]:
             weights_sha256=card["weights_sha256"],
         ),
     )
-    write_json(paths.METRICS / f"{name}.json", metrics)
-    return metrics

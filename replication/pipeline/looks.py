@@ -131,7 +131,7 @@ def _attribute_panel(parameters: Parameters, count: int) -> Figure | None:
 @style.styled
 def metric_spread(name: str) -> Figure:
     """Histograms over images of every per-image metric, by bucket."""
-    results = read_results(paths.RESULTS / name)
+    results = read_results(paths.RESULTS / paths.repeat(name))
     units = {"L1_percent": "L1 (% of full range)", "PSNR": "PSNR (dB)", "SSIM": "SSIM (1 = identical)"}
     figure = style.new_figure(7.6, 2.4, layout="constrained")
     for axes, (metric, words) in zip(figure.subplots(1, 3), units.items(), strict=True):
@@ -149,7 +149,7 @@ def worst_panel(parameters: Parameters, name: str, count: int = 4) -> Figure:
     """The kept samples of the largest holes with the lowest PSNR."""
     dataset = dataset_of(parameters, name)
     store, masks = FaceStore.open(paths.store(dataset)), MaskStore.open(paths.MASKS)
-    results = read_results(paths.RESULTS / name)
+    results = read_results(paths.RESULTS / paths.repeat(name))
     bucket = list(BUCKETS)[-1]
     completed = results.samples(bucket)
     table = results.bucket(bucket).iloc[: len(completed)].sort_values("PSNR", kind="stable").head(count)

@@ -13,10 +13,13 @@ MASKS = PREPARED / "masks"
 BANKS = Path("data/banks")
 MODELS = Path("data/models")
 RESULTS = Path("data/results")
+COSTS = Path("data/costs")
+RECORDS = Path("data/records")
 STATE = Path(".state")
 REPORTS = Path("reports")
 METRICS = REPORTS / "metrics"
 TABLES = REPORTS / "tables"
+COST_TABLES = REPORTS / "costs"
 FIGURES = REPORTS / "figures"
 
 
@@ -26,6 +29,11 @@ def store(role: str) -> Path:
 
 def pairs(dataset: str) -> Path:
     return PAIRS / f"{dataset}.csv"
+
+
+def repeat(name: str, k: int = 0) -> str:
+    """The k-th training of something that is trained with several seeds; `seed` + k is its seed."""
+    return f"{name}/seed_{k}"
 
 
 def model(name: str) -> Path:

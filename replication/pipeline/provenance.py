@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
 
 from replication.config import Parameters
+
+INPUTS_VARIABLE = "REPLICATION_INPUTS"
+"""Environment of a stage's notebook: the digest of all inputs of the stage, see `records`."""
 
 CODE = ("replication", "notebooks", "params.yaml", "dvc.yaml", "requirements.txt")
 
@@ -57,4 +61,5 @@ def stamp(parameters: Parameters, **more: Any) -> dict[str, Any]:
         "image_size": parameters.image_size,
         "seed": parameters.seed,
         "commit": code_commit(),
+        "inputs": os.environ.get(INPUTS_VARIABLE),
     } | more

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from replication.atomic import atomic_folder
 from replication.config import Parameters
 from replication.pipeline import paths
-from replication.reporting.costs import cost_table, costs_html, load_cards, write_costs
+from replication.reporting.costs import cost_table, load_costs, write_costs
 from replication.reporting.curves import curve_figures, load_runs
 from replication.reporting.figures import showface_figures
 from replication.reporting.provenance import provenance
@@ -29,29 +29,29 @@ def _models(parameters: Parameters) -> set[str]:
 
 
 def _costs(parameters: Parameters):
-    """Only what was trained: a profile that needs no attribute network leaves a card without a method."""
-    cards = load_cards(paths.MODELS)
-    return cost_table({n: card for n, card in cards.items() if n in _models(parameters) and card.get("method")})
+    """Only what was trained: a profile that needs no attribute network leaves a record without a method."""
+    costs = load_costs(paths.COSTS, _models(parameters))
+    return cost_table({name: cost for name, cost in costs.items() if cost.get("method")})
 
 
 def write_tables(parameters: Parameters) -> list[Path]:
-    """ShowFace's Tables 1 to 4 and the cost table into reports/tables."""
+    """ShowFace's Tables 1 to 4 into reports/tables."""
     with atomic_folder(paths.TABLES) as folder:
         tables = showface_tables(paths.METRICS, _names(parameters))
-        written = [path for table in tables for path in write_table(table, folder)]
-        written += write_costs(_costs(parameters), folder)
-        names = [path.name for path in written]
+        names = [path.name for table in tables for path in write_table(table, folder)]
     return [paths.TABLES / name for name in names]
+
+
+def write_cost_tables(parameters: Parameters) -> list[Path]:
+    """What every training cost into reports/costs: apart from the tables, which do not change from run to run."""
+    with atomic_folder(paths.COST_TABLES) as folder:
+        names = [path.name for path in write_costs(_costs(parameters), folder)]
+    return [paths.COST_TABLES / name for name in names]
 
 
 def table_fragments(parameters: Parameters) -> list[str]:
     """Tables 1 to 4 as HTML fragments."""
     return [to_html(table) for table in showface_tables(paths.METRICS, _names(parameters))]
-
-
-def cost_fragment(parameters: Parameters) -> str:
-    """The cost table as an HTML fragment."""
-    return costs_html(_costs(parameters))
 
 
 def subtitle(parameters: Parameters) -> str:
@@ -97,7 +97,7 @@ def write_figures(parameters: Parameters, *, experiment: str = "full", show: boo
         f"{words} Similarity matrices of the real and the inpainted face, and their difference.",
         "Diagram of the InCo2 computation with the real similarity matrices of one face.",
     )
-    runs = {name: run for name, run in load_runs(paths.MODELS).items() if name in _models(parameters)}
+    runs = load_runs(paths.MODELS, _models(parameters))
     for method, figure in curve_figures(runs).items():
         drawn[f"curves_{method}"] = (
             figure,

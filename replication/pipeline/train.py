@@ -23,7 +23,7 @@ from replication.config import Parameters, Schedule
 from replication.data.loader import TrainingBatches, tensor_to_images
 from replication.data.masks import MaskStore
 from replication.data.store import FaceStore
-from replication.device import choose_device
+from replication.device import arithmetic, choose_device
 from replication.errors import InputError
 from replication.layers.patch_gan import PatchGAN
 from replication.losses.partial_convolution import PConvLoss
@@ -31,8 +31,8 @@ from replication.methods.mdrnet import MDRNet, MDRNetSize
 from replication.methods.mdrnet_training import LossSettings, MDRNetTraining
 from replication.methods.pconv import PConvTraining, PConvUNet
 from replication.pipeline import paths
-from replication.pipeline.provenance import source_digest, stamp
-from replication.pipeline.trained import load_encoder, load_perceptual, load_priors
+from replication.pipeline.provenance import code_commit, source_digest
+from replication.pipeline.trained import coarse_of, load_encoder, load_perceptual, load_priors
 from replication.training.checkpoint import read_card, save_weights
 from replication.training.fit import FitReport, fit
 from replication.training.schedules import LearningRate
@@ -110,33 +110,40 @@ def _train(
         die_with_parent=True,
     )
     if group.is_main:
-        card = stamp(
-            parameters,
-            name=name,
-            method=method,
-            dataset=role,
-            dataset_title=getattr(parameters.data, role).title,
-            training_images=len(store.rows("train")),
-            steps=report.steps,
-            images_seen=report.images_seen,
-            run_seed=seed,
-            seconds=round(report.seconds, 1),
-            images_per_s=round(report.images_per_s, 1),
-            loader_wait=round(report.loader_wait, 4),
-            peak_memory_mb=round(report.peak_memory_mb),
-            device=report.device,
-            world_size=report.world_size,
-            precision=run.precision,
-            trained_parameters=sum(p.numel() for p in trainable.parameters()),
-            config=config,
-        )
+        # Nothing here differs between two equal trainings: equal weights are then an equal folder.
+        card = {
+            "name": name,
+            "method": method,
+            "dataset": role,
+            "dataset_title": getattr(parameters.data, role).title,
+            "training_images": len(store.rows("train")),
+            "steps": report.steps,
+            "images_seen": report.images_seen,
+            "seed": seed,
+            "trained_parameters": sum(p.numel() for p in trainable.parameters()),
+            "config": config,
+        }
         save_weights(paths.model(name), trainable.inference_weights(), card, report.history)
+        cost = {
+            "parameters": read_card(paths.model(name))["parameters"],
+            "seconds": round(report.seconds, 1),
+            "images_per_s": round(report.images_per_s, 1),
+            "loader_wait": round(report.loader_wait, 4),
+            "peak_memory_mb": round(report.peak_memory_mb),
+            "device": report.device,
+            "world_size": report.world_size,
+            "precision": run.precision,
+            "commit": code_commit(),
+        }
+        write_json(paths.COSTS / f"{name}.json", {key: card[key] for key in card if key != "config"} | cost)
         remove_other_runs(report.state_folder)
     group.barrier()
     return report
 
 
-def _batches(parameters: Parameters, role: str, schedule: Schedule, seed: int, **more: Any) -> TrainingBatches:
+def _batches(
+    parameters: Parameters, role: str, schedule: Schedule, seed: int, *, holes: bool = True, **more: Any
+) -> TrainingBatches:
     group = distributed.current()
     if schedule.batch_size % group.world_size:
         raise InputError(
@@ -144,7 +151,7 @@ def _batches(parameters: Parameters, role: str, schedule: Schedule, seed: int, *
         )
     return TrainingBatches(
         FaceStore.open(paths.store(role)),
-        MaskStore.open(paths.MASKS),
+        MaskStore.open(paths.MASKS) if holes else None,
         batch_size=schedule.batch_size,
         seed=seed,
         rank=group.rank,
@@ -184,7 +191,7 @@ def train_parser(parameters: Parameters) -> FitReport | None:
         parameters,
         "parser",
         trainable,
-        _batches(parameters, "parsing", p.schedule, parameters.seed, fields=("parsing",)),
+        _batches(parameters, "parsing", p.schedule, parameters.seed, holes=False, fields=("parsing",)),
         p.schedule,
         method="bisenet",
         role="parsing",
@@ -197,8 +204,10 @@ def train_parser(parameters: Parameters) -> FitReport | None:
 def _import_parser(parameters: Parameters, file: Path, network: dict[str, Any]) -> None:
     """The published weights under this pipeline's names: hash-checked, never unpickled, stored as safetensors."""
     parser = published_parser(file)
-    card = stamp(parameters, name="parser", method="bisenet", source=file.name, source_sha256=PUBLISHED_SHA256)
+    card = {"name": "parser", "method": "bisenet", "source": file.name, "source_sha256": PUBLISHED_SHA256}
     save_weights(paths.model("parser"), parser.state_dict(), card | {"config": {"network": network}})
+    stored = {"parameters": read_card(paths.model("parser"))["parameters"], "commit": code_commit()}
+    write_json(paths.COSTS / "parser.json", card | stored)
 
 
 def train_reconstruction(parameters: Parameters) -> FitReport:
@@ -210,7 +219,7 @@ def train_reconstruction(parameters: Parameters) -> FitReport:
         parameters,
         "reconstruction",
         ReconstructionTraining(ReconstructionNetwork(p.width), rate=_rate(p.schedule, images), betas=p.schedule.betas),
-        _batches(parameters, "celebahq", p.schedule, parameters.seed),
+        _batches(parameters, "celebahq", p.schedule, parameters.seed, holes=False),
         p.schedule,
         method="reconstruction",
         role="celebahq",
@@ -226,7 +235,8 @@ def train_attributes(parameters: Parameters) -> FitReport | None:
     if parameters.evaluation.extractor == "inception":
         with atomic_folder(paths.model("attributes")) as folder:
             note = "not trained: this profile's Frechet distance looks through Inception"
-            write_json(folder / "card.json", stamp(parameters, name="attributes", method=None, note=note))
+            write_json(folder / "card.json", {"name": "attributes", "method": None, "note": note})
+        write_json(paths.COSTS / "attributes.json", {"name": "attributes", "method": None, "note": note})
         return None
     store = FaceStore.open(paths.store("attributes"))
     names = [c for c in store.index.columns if c.startswith("attr_")]
@@ -240,7 +250,7 @@ def train_attributes(parameters: Parameters) -> FitReport | None:
         AttributeTraining(
             AttributeNetwork(**network), rate=_rate(p.schedule, len(store.rows("train"))), betas=p.schedule.betas
         ),
-        _batches(parameters, "attributes", p.schedule, parameters.seed, fields=("attributes",)),
+        _batches(parameters, "attributes", p.schedule, parameters.seed, holes=False, fields=("attributes",)),
         p.schedule,
         method="attributes",
         role="attributes",
@@ -250,12 +260,20 @@ def train_attributes(parameters: Parameters) -> FitReport | None:
     )
 
 
-def train_coarse(parameters: Parameters, dataset: str) -> FitReport | None:
-    """The partial-convolution network on one data set: PConv of Table 1, and the coarse network."""
+def train_coarse(parameters: Parameters, dataset: str) -> list[FitReport]:
+    """The partial-convolution network on one data set: PConv of Table 1, and (its first training) the coarse network.
+
+    As many trainings as the baseline has seeds; those that are done already are not repeated. Empty where
+    torchrun was started to do it.
+    """
     if _together(parameters, "coarse", dataset):
-        return None
-    p = parameters.coarse
-    _seed_network(parameters.seed)
+        return []
+    return [_train_coarse(parameters, dataset, k) for k in range(parameters.coarse_seeds(dataset))]
+
+
+def _train_coarse(parameters: Parameters, dataset: str, k: int) -> FitReport:
+    p, seed = parameters.coarse, parameters.seed + k
+    _seed_network(seed)
     images = len(FaceStore.open(paths.store(dataset)).rows("train"))
     finetune = p.schedule.total_images(images) - round(p.finetune_epochs * images)
     network = {"width": p.width, "levels": p.levels}
@@ -265,31 +283,35 @@ def train_coarse(parameters: Parameters, dataset: str) -> FitReport | None:
         rate=_rate(p.schedule, images),
         betas=p.schedule.betas,
         finetune_from=finetune if p.finetune_epochs else None,
+        finetune_lr=p.finetune_lr,
     )
     return _train(
         parameters,
-        f"coarse_{dataset}",
+        paths.repeat(f"coarse_{dataset}", k),
         trainable,
-        _batches(parameters, dataset, p.schedule, parameters.seed),
+        _batches(parameters, dataset, p.schedule, seed),
         p.schedule,
         method="pconv",
         role=dataset,
-        seed=parameters.seed,
+        seed=seed,
         network=network,
         settings=dataclasses.asdict(p.losses)
-        | {"finetune_epochs": p.finetune_epochs, "perceptual": parameters.perceptual.source},
+        | {
+            "finetune_epochs": p.finetune_epochs,
+            "finetune_lr": p.finetune_lr,
+            "perceptual": parameters.perceptual.source,
+        },
         inputs=_digests(stores=(dataset,), masks=True, models=("parser",)),
     )
 
 
 def _bank_origin(parameters: Parameters, dataset: str) -> dict[str, Any]:
     """What a bank's entries follow from; a bank of another origin would pair faces with other people's priors."""
-    source = parameters.coarse.for_ffhq if dataset == "ffhq" else dataset
     return {
         "pairs": parameters.mdrnet.bank_pairs,
         "seed": parameters.seed,
         "paste": parameters.coarse.paste,
-        "inputs": _digests(stores=(dataset,), masks=True, models=("parser", f"coarse_{source}")),
+        "inputs": _digests(stores=(dataset,), masks=True, models=("parser", coarse_of(parameters, dataset))),
     }
 
 
@@ -308,8 +330,6 @@ def make_bank(parameters: Parameters, dataset: str) -> dict[str, Any]:
     card = _bank_origin(parameters, dataset)
     with atomic_folder(paths.BANKS / dataset) as folder:
         if pairs:
-            device = choose_device(parameters.run.device)
-            priors = load_priors(parameters, dataset, device)
             batches = TrainingBatches(
                 FaceStore.open(paths.store(dataset)),
                 MaskStore.open(paths.MASKS),
@@ -319,13 +339,16 @@ def make_bank(parameters: Parameters, dataset: str) -> dict[str, Any]:
             )
             coarse = np.lib.format.open_memmap(folder / "coarse.npy", "w+", np.uint8, (pairs, size, size, 3))
             labels = np.lib.format.open_memmap(folder / "labels.npy", "w+", np.uint8, (pairs, size, size))
-            for start in range(0, pairs, count):
-                part = slice(start, min(start + count, pairs))
-                batch = batches.assemble(np.arange(part.start, part.stop))
-                image, mask = (batch[key].to(device, memory_format=torch.channels_last) for key in ("image", "mask"))
-                face, parsed = priors(image, mask)
-                coarse[part] = tensor_to_images(face)
-                labels[part] = parsed.cpu().numpy()
+            device = choose_device(parameters.run.device)
+            with arithmetic(parameters.run.deterministic, device):
+                priors = load_priors(parameters, dataset, device)
+                for start in range(0, pairs, count):
+                    part = slice(start, min(start + count, pairs))
+                    batch = batches.assemble(np.arange(part.start, part.stop))
+                    image, mask = (batch[k].to(device, memory_format=torch.channels_last) for k in ("image", "mask"))
+                    face, parsed = priors(image, mask)
+                    coarse[part] = tensor_to_images(face)
+                    labels[part] = parsed.cpu().numpy()
             card |= {"sha256": hashlib.sha256(coarse.data).hexdigest() + hashlib.sha256(labels.data).hexdigest()}
             coarse.flush()
             labels.flush()
@@ -352,7 +375,7 @@ def _bank(parameters: Parameters, dataset: str) -> dict[str, Any]:
             f"{folder} was made with other {', '.join(differing)}: run `python -m replication bank {dataset}` again"
         )
     extras = {key: np.load(folder / f"{key}.npy", mmap_mode="r", allow_pickle=False) for key in ("coarse", "labels")}
-    return {"bank": pairs, "extras": extras, "extra_images": ("coarse",)}
+    return {"bank": pairs, "bank_seed": parameters.seed, "extras": extras, "extra_images": ("coarse",)}
 
 
 def _together(parameters: Parameters, *verb: str) -> bool:
@@ -371,13 +394,25 @@ def _together(parameters: Parameters, *verb: str) -> bool:
     return True
 
 
-def train_experiment(parameters: Parameters, name: str) -> FitReport | None:
-    """One MDRNet of `experiments`, by name."""
-    experiment = parameters.experiment(name)
-    if _together(parameters, "train", name):
-        return None
-    m = parameters.mdrnet_of(name)
-    dataset, seed = experiment.dataset, parameters.seed + experiment.seed
+def train_experiment(parameters: Parameters, name: str, only: int | None = None) -> list[FitReport]:
+    """One kind of MDRNet of `experiments`, by name, with all of its seeds; what is done already is not repeated.
+
+    only: just the training of this number (from 0), for machines that share the work.
+
+    Raises:
+        InputError: no such experiment, or fewer trainings than `only` asks for.
+    """
+    seeds = parameters.seeds_of(name)
+    if only is not None and not 0 <= only < seeds:
+        raise InputError(f"--repeat {only}: {name} is trained {seeds} time(s), numbered from 0; raise `seeds`")
+    chosen = range(seeds) if only is None else [only]
+    if _together(parameters, "train", name, *([] if only is None else ["--repeat", str(only)])):
+        return []
+    return [_train_mdrnet(parameters, name, k) for k in chosen]
+
+
+def _train_mdrnet(parameters: Parameters, name: str, k: int) -> FitReport:
+    m, dataset, seed = parameters.mdrnet_of(name), parameters.experiment(name).dataset, parameters.seed + k
     network = {
         "size": dataclasses.asdict(m.size),
         "dmm": m.dmm,
@@ -404,12 +439,12 @@ def train_experiment(parameters: Parameters, name: str) -> FitReport | None:
         betas=m.schedule.betas,
         discriminator_lr_ratio=m.discriminator_lr_ratio,
     )
-    coarse = f"coarse_{parameters.coarse.for_ffhq if dataset == 'ffhq' else dataset}"
+    coarse = coarse_of(parameters, dataset)
     return _train(
         parameters,
-        name,
+        paths.repeat(name, k),
         trainable,
-        _batches(parameters, dataset, m.schedule, parameters.seed, **_bank(parameters, dataset)),
+        _batches(parameters, dataset, m.schedule, seed, **_bank(parameters, dataset)),
         m.schedule,
         method="mdrnet",
         role=dataset,

@@ -54,9 +54,15 @@ def load_perceptual(parameters: Parameters, vgg: str, parser: FaceParser | None 
     return VGG16Features(Path(parameters.perceptual.vgg16))
 
 
-def load_pconv(dataset: str) -> PConvInpainter:
-    """The partial-convolution network trained on a data set."""
-    tensors, _, network = _open(f"coarse_{dataset}")
+def coarse_of(parameters: Parameters, dataset: str) -> str:
+    """Folder below data/models of the coarse network that MDRNets on a data set use: the first of its trainings."""
+    source = parameters.coarse.for_ffhq if dataset == "ffhq" else dataset
+    return paths.repeat(f"coarse_{source}")
+
+
+def load_pconv(name: str) -> PConvInpainter:
+    """A trained partial-convolution network by its folder below data/models."""
+    tensors, _, network = _open(name)
     unet = PConvUNet(**network)
     unet.load_state_dict(tensors)
     return PConvInpainter(unet.to(memory_format=torch.channels_last))
@@ -64,8 +70,7 @@ def load_pconv(dataset: str) -> PConvInpainter:
 
 def load_priors(parameters: Parameters, dataset: str, device: torch.device | str = "cpu") -> Priors:
     """Coarse network and parser as MDRNets on `dataset` use them."""
-    source = parameters.coarse.for_ffhq if dataset == "ffhq" else dataset
-    coarse, parser = load_pconv(source), load_parser()
+    coarse, parser = load_pconv(coarse_of(parameters, dataset)), load_parser()
     coarse.network.to(device)
     parser.to(device, memory_format=torch.channels_last)
     return Priors(coarse, parser, parameters.coarse.paste)
@@ -77,27 +82,28 @@ def load_extractor(parameters: Parameters):
         from replication.evaluation.frechet import InceptionFeatures
 
         return InceptionFeatures(Path(parameters.evaluation.inception_weights))
-    tensors, _, network = _open("attributes")
+    tensors, card, network = _open("attributes")
     attributes = AttributeNetwork(**network)
     attributes.load_state_dict(tensors)
-    return AttributeFeatures(attributes)
+    # Distances by another training of this network are other distances: results say which one it was.
+    return AttributeFeatures(attributes, sha256=card["weights_sha256"])
 
 
 def load_inpainter(
-    parameters: Parameters, name: str, device: torch.device | str = "cpu"
+    parameters: Parameters, name: str, device: torch.device | str = "cpu", *, k: int = 0
 ) -> tuple[Inpainter, dict[str, Any]]:
-    """Any trained experiment or baseline by its name, and its card.
+    """Any trained experiment or baseline by its name (its k-th training), and its card.
 
     Raises:
         InputError: no such name in the parameters, or not trained yet.
     """
     if name in parameters.baselines:
-        dataset = parameters.baselines[name].dataset
-        inpainter = load_pconv(dataset)
+        folder = paths.repeat(f"coarse_{parameters.baselines[name].dataset}", k)
+        inpainter = load_pconv(folder)
         inpainter.network.to(device)
-        return inpainter, load_weights(paths.model(f"coarse_{dataset}"))[1]
+        return inpainter, load_weights(paths.model(folder))[1]
     dataset = parameters.experiment(name).dataset
-    tensors, card, network = _open(name)
+    tensors, card, network = _open(paths.repeat(name, k))
     network["size"] = MDRNetSize(**network["size"])
     generator = MDRNet(**network)
     generator.load_state_dict(tensors)

@@ -1,9 +1,9 @@
-"""What every trained network cost: parameters, time, speed, memory, from the cards beside the weights."""
+"""What every trained network cost: parameters, time, speed, memory, from the records of the trainings."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,21 +31,33 @@ COLUMNS: dict[str, tuple[str, str]] = {
 _TEXT = {"name", "method", "dataset", "device", "seed", "commit"}
 
 
-def load_cards(models: str | Path) -> dict[str, dict[str, Any]]:
-    """The cards data/models/<name>/card.json by folder name, sorted; folders without one are skipped.
+def load_card(path: Path) -> dict[str, Any]:
+    """A JSON object from a file; anything else there raises InputError."""
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path} is not valid JSON ({error}).") from error
+    if not isinstance(card, dict):
+        raise InputError(f"{path} must hold a JSON object, found {type(card).__name__}.")
+    return card
 
-    Raises InputError when a card is not a JSON object.
+
+def load_costs(folder: str | Path, names: Collection[str] | None = None) -> dict[str, dict[str, Any]]:
+    """The records data/costs/<name>.json and data/costs/<name>/seed_<k>.json of trainings, sorted by name.
+
+    names: only these; None takes all. A further seed is called "<name>, seed <k>".
+
+    Raises InputError when a record is not a JSON object.
     """
-    cards = {}
-    for path in sorted(Path(models).glob("*/card.json")):
-        try:
-            card = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise InputError(f"{path} is not valid JSON ({error}).") from error
-        if not isinstance(card, dict):
-            raise InputError(f"{path} must hold a JSON object, found {type(card).__name__}.")
-        cards[path.parent.name] = card
-    return cards
+    folder, records = Path(folder), {}
+    for path in sorted([*folder.glob("*.json"), *folder.glob("*/seed_*.json")]):
+        name, *repeat = path.relative_to(folder).with_suffix("").parts
+        if names is not None and name not in names:
+            continue
+        if repeat and repeat[0] != "seed_0":
+            name = f"{name}, {repeat[0].replace('_', ' ')}"
+        records[name] = load_card(path)
+    return records
 
 
 def cost_table(cards: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from replication.errors import InputError
 from replication.reporting import style
-from replication.reporting.costs import load_cards
+from replication.reporting.costs import load_card
 
 _CLOCK = ("step", "images_seen", "seconds")
 _SMOOTHING = 0.07  # width of the smoothing window, as a share of the run
@@ -42,22 +42,29 @@ class Run:
         return [column for column in numbers if np.isfinite(numbers[column]).any()]
 
 
-def load_runs(models: str | Path) -> dict[str, Run]:
-    """The runs data/models/<name>/ that have a history.csv, by name.
+def load_runs(models: str | Path, names: Collection[str] | None = None) -> dict[str, Run]:
+    """The runs data/models/<name>/ and data/models/<name>/seed_<k>/ that have a history.csv, by name.
+
+    names: only these; None takes all. The first seed goes by the plain name, further ones as "<name>, seed <k>".
 
     Raises InputError when a history cannot be read or lacks the column step.
     """
-    cards = load_cards(models)
-    runs = {}
-    for path in sorted(Path(models).glob("*/history.csv"), key=lambda path: _natural(path.parent.name)):
+    models, runs = Path(models), {}
+    found = [*models.glob("*/history.csv"), *models.glob("*/seed_*/history.csv")]
+    for path in sorted(found, key=lambda path: _natural(path.parent.relative_to(models).as_posix())):
+        name, *repeat = path.parent.relative_to(models).parts
+        if names is not None and name not in names:
+            continue
         try:
             history = pd.read_csv(path)
         except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
             raise InputError(f"{path} is not a readable table ({error}).") from error
         if "step" not in history:
             raise InputError(f"{path} needs a column step; it has {', '.join(history.columns)}.")
-        name = path.parent.name
-        runs[name] = Run(name, history, cards.get(name, {}))
+        if repeat and repeat[0] != "seed_0":
+            name = f"{name}, {repeat[0].replace('_', ' ')}"
+        card = path.with_name("card.json")
+        runs[name] = Run(name, history, load_card(card) if card.is_file() else {})
     return runs
 
 

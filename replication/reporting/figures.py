@@ -41,14 +41,14 @@ class Samples:
 
 
 def load_samples(experiment: str, dataset: str, *, results: str | Path, prepared: str | Path) -> Samples | None:
-    """Samples of `results/<experiment>/samples.npz` with their images, masks and pairs from `prepared`.
+    """Samples of `results/<experiment>/seed_0/samples.npz` with their images, masks and pairs from `prepared`.
 
     None when the experiment was not run. Raises InputError when the files do not fit each other.
     """
     from replication.data.masks import MaskStore
     from replication.data.store import FaceStore
 
-    path = Path(results) / experiment / "samples.npz"
+    path = Path(results) / experiment / "seed_0" / "samples.npz"
     if not path.is_file():
         return None
     try:

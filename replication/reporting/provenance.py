@@ -56,7 +56,10 @@ class Provenance:
     def line(self) -> str:
         """The items in one line, for captions; without the note, which is a sentence."""
         note = _FIELDS["note"]
-        return "; ".join(f"{label.lower()}: {value}" for label, value in self.items if label != note)
+        words = [
+            (label if label.startswith("Fr") else label.lower(), value) for label, value in self.items if label != note
+        ]
+        return "; ".join(f"{label}: {value}" for label, value in words)
 
 
 def made_by(metrics: Mapping[str, Any]) -> dict[str, Any]:

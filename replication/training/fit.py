@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import math
-import os
 import random
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,7 +20,7 @@ from torch import Tensor
 from replication import distributed
 from replication.atomic import write_json
 from replication.data.prefetch import Prefetcher
-from replication.device import choose_device, peak_memory_mb, reset_peak_memory
+from replication.device import arithmetic, choose_device, peak_memory_mb, reset_peak_memory
 from replication.errors import InputError
 from replication.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from replication.training.history import History
@@ -167,7 +167,7 @@ def fit(
     with contextlib.ExitStack() as stack:
         if group.is_main:
             stack.enter_context(locked(folder, config))
-        stack.enter_context(_arithmetic(strict, place))
+        stack.enter_context(arithmetic(strict, place))
         stop = Stop()
         stack.enter_context(stop_on_signals(stop))
         stack.enter_context(end_with(ancestors_to_watch() if die_with_parent else [], stop))
@@ -264,13 +264,21 @@ def fit(
             raise KeyboardInterrupt(message)
         end = time.perf_counter()
         timed = progress.step - first - 1
+        speed = {
+            "images_per_s": timed * batches.batch_size / (end - warmed_at) if timed > 0 else 0.0,
+            "loader_wait": prefetcher.waited / (end - begun) if timed > 0 else 0.0,
+            "peak_memory_mb": peak_memory_mb(place),
+        }
+        # A finished run that is asked for again trains nothing, and says what it measured when it did.
+        if group.is_main and timed > 0:
+            write_json(folder / "speed.json", speed)
+        elif (folder / "speed.json").is_file():
+            speed = json.loads((folder / "speed.json").read_text(encoding="utf-8"))
         report = FitReport(
             steps=steps,
             images_seen=progress.images_seen,
             seconds=progress.seconds,
-            images_per_s=timed * batches.batch_size / (end - warmed_at) if timed > 0 else 0.0,
-            loader_wait=prefetcher.waited / (end - begun) if timed > 0 else 0.0,
-            peak_memory_mb=peak_memory_mb(place),
+            **speed,
             resumed_from=first or None,
             skipped_updates=progress.skipped,
             device=str(place),
@@ -295,28 +303,6 @@ def _resume(folder: Path, trainable, optimizers, config, group: distributed.Dist
         if progress is None:
             raise InputError(f"rank {group.rank} does not see the checkpoint of step {step}: {folder} must be shared")
     return progress or Progress()
-
-
-@contextlib.contextmanager
-def _arithmetic(strict: bool, device: torch.device) -> Iterator[None]:
-    """Set torch's global switches for the run, and put them back: a notebook goes on after it."""
-    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
-    before = (
-        torch.are_deterministic_algorithms_enabled(),
-        torch.is_deterministic_algorithms_warn_only_enabled(),
-        (cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32, matmul.allow_tf32),
-    )
-    if strict:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS reads it at its first use
-        torch.use_deterministic_algorithms(True, warn_only=True)
-        cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32, matmul.allow_tf32 = False, True, False, False
-    elif device.type == "cuda":
-        cudnn.benchmark = True  # shapes are fixed, so the search pays once
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
-        cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32, matmul.allow_tf32 = before[2]
 
 
 def _seed(seed: int, step: int, rank: int, device: torch.device) -> None:

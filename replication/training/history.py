@@ -91,11 +91,14 @@ def read(path: str | Path) -> list[dict]:
 
 
 def to_csv(history: str | Path, path: str | Path) -> None:
-    """Write a JSONL history as CSV: step, images_seen, seconds, a column per scalar; empty = not recorded."""
+    """Write a JSONL history as CSV: step, images_seen, a column per scalar; empty = not recorded.
+
+    Without `seconds`, so that two equal runs leave equal files.
+    """
     rows = read(history)
-    columns = list(dict.fromkeys([*CLOCKS, *(name for row in rows for name in row)]))
+    columns = [c for c in dict.fromkeys([*CLOCKS, *(name for row in rows for name in row)]) if c != "seconds"]
     text = io.StringIO()
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer = csv.DictWriter(text, columns, restval="", extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     writer.writerows({name: "" if value is None else value for name, value in row.items()} for row in rows)
     write_text(path, text.getvalue())

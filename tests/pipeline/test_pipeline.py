@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from replication.evaluation.evaluate import read_results
 from replication.pipeline import looks, paths, prepare, train
 from replication.pipeline.evaluate import evaluate_experiment
 from replication.pipeline.inspect import inspect_pair
-from replication.pipeline.report import write_figures, write_site, write_tables
+from replication.pipeline.report import write_cost_tables, write_figures, write_site, write_tables
 from replication.pipeline.trained import load_inpainter, load_pconv, load_priors
 from replication.training.checkpoint import load_weights
 from replication.training.fit import fit
@@ -43,6 +44,7 @@ def small_parameters(folder: Path) -> Parameters:
     data["mdrnet"] |= {"discriminator_width": 4, "bank_pairs": 8}
     data["mdrnet"]["memory"]["slots"] = 8
     data["run"]["device"] = "cpu"
+    data["experiments"]["shared_memory"]["seeds"] = 2
     file = folder / "params.yaml"
     file.write_text(yaml.safe_dump(data, sort_keys=False))
     return load_parameters(file)
@@ -73,11 +75,12 @@ def built(tmp_path_factory):
             "parser": train.train_parser(p),
             "reconstruction": train.train_reconstruction(p),
             "attributes": train.train_attributes(p),
-            "coarse_celebahq": train.train_coarse(p, "celebahq"),
         }
+        (reports["coarse_celebahq/seed_0"],) = train.train_coarse(p, "celebahq")
         train.make_bank(p, "celebahq")
         for name in ("full", "no_mrem_no_dmm", "shared_memory"):
-            reports[name] = train.train_experiment(p, name)
+            for k, report in enumerate(train.train_experiment(p, name)):
+                reports[f"{name}/seed_{k}"] = report
         for name in ("full", "no_mrem_no_dmm", "pconv"):
             evaluate_experiment(p, name)
         yield p, reports, kept
@@ -104,12 +107,15 @@ def test_trained_things_are_whole_and_say_what_they_are(built):
         card = json.loads((folder / "card.json").read_text())
         assert card["steps"] == report.steps == (3 if card["method"] == "mdrnet" else 2)
         assert card["images_seen"] == 4 * report.steps and card["training_images"] == FACES
-        assert (card["profile"], card["comparable"], card["name"]) == ("smoke", False, name)
-        assert {"seed", "commit", "device", "seconds", "trained_parameters", "weights_sha256"} <= set(card)
+        assert card["name"] == name and card["seed"] == int(name.endswith("seed_1"))
+        assert {"trained_parameters", "weights_sha256", "config"} <= set(card)
+        cost = json.loads((paths.COSTS / f"{name}.json").read_text())
+        assert {"seed", "commit", "device", "seconds", "images_per_s", "peak_memory_mb"} <= set(cost)
         history = pd.read_csv(folder / "history.csv")
         assert history["step"].iloc[-1] == report.steps and np.isfinite(history.to_numpy(float)).all()
     # One folder of state a run: a failure after the training finds its last checkpoint, older runs are gone.
-    assert all(len(list(run.iterdir())) == 1 for run in paths.STATE.iterdir())
+    runs = [paths.STATE / name for name in reports]
+    assert all(len(list(run.iterdir())) == 1 for run in runs)
 
 
 def test_the_bank_holds_what_the_frozen_networks_say(built):
@@ -128,28 +134,59 @@ def test_the_bank_holds_what_the_frozen_networks_say(built):
 def test_a_network_opened_from_its_card_is_the_trained_one(built, name):
     p, _, kept = built
     inpainter, card = load_inpainter(p, name)
-    trained = kept[name].generator
+    trained = kept[f"{name}/seed_0"].generator
     opened = inpainter.network.state_dict()
     assert set(opened) == set(trained.state_dict())
     assert all(torch.equal(tensor, opened[key]) for key, tensor in trained.state_dict().items())
     assert (inpainter.network.memory is None) == (name == "no_mrem_no_dmm")
-    tensors, _ = load_weights(paths.model(name))
+    tensors, _ = load_weights(paths.model(f"{name}/seed_0"))
     assert card["parameters"] == sum(t.numel() for t in tensors.values())
 
 
 def test_the_coarse_network_opened_from_its_card_is_the_trained_one(built):
     _, _, kept = built
-    opened = load_pconv("celebahq").network.state_dict()
-    for key, tensor in kept["coarse_celebahq"].network.state_dict().items():
+    opened = load_pconv("coarse_celebahq/seed_0").network.state_dict()
+    for key, tensor in kept["coarse_celebahq/seed_0"].network.state_dict().items():
         assert torch.equal(tensor, opened[key]), key
 
 
 def test_training_again_gives_the_same_bytes(built):
     p, _, _ = built
-    file = paths.model("full") / "weights.safetensors"
-    before = file.read_bytes()
+    folder = paths.model("full/seed_0")
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    shutil.rmtree(paths.STATE / "full")
     train.train_experiment(p, "full")
-    assert file.read_bytes() == before
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+
+
+def test_a_finished_training_asked_for_again_keeps_its_measured_speed(built):
+    p, _, _ = built
+    before = json.loads((paths.COSTS / "full/seed_0.json").read_text())
+    (report,) = train.train_experiment(p, "full")
+    assert report.resumed_from == report.steps
+    again = json.loads((paths.COSTS / "full/seed_0.json").read_text())
+    assert again["images_per_s"] == before["images_per_s"] > 0 and again["seconds"] == before["seconds"]
+
+
+def test_seeds_are_separate_trainings_in_another_order(built):
+    p, _, kept = built
+    first, second = (kept[f"shared_memory/seed_{k}"].generator.state_dict() for k in (0, 1))
+    assert any(not torch.equal(first[key], second[key]) for key in first)
+    batches = [train._batches(p, "celebahq", p.mdrnet.schedule, k, **train._bank(p, "celebahq")) for k in (0, 1)]
+    assert batches[0].numbers(0).tolist() != batches[1].numbers(0).tolist()
+    assert batches[0].bank_entry(3) == batches[1].bank_entry(3)  # one bank for all
+    with pytest.raises(InputError, match=r"--repeat 2: shared_memory is trained 2 time\(s\)"):
+        train.train_experiment(p, "shared_memory", 2)
+
+
+def test_metrics_of_several_seeds_are_means_and_keep_each(built):
+    p, _, _ = built
+    metrics = evaluate_experiment(p, "shared_memory")
+    (made_by,) = metrics["made_by"]
+    assert made_by["seed"] == [0, 1] and len(set(made_by["weights_sha256"])) == 2
+    each = [made_by["per_seed"][k]["20-40%"]["PSNR"] for k in ("0", "1")]
+    assert metrics["20-40%"]["PSNR"] == pytest.approx(sum(each) / 2, abs=1e-6) and each[0] != each[1]
+    assert {folder.name for folder in (paths.RESULTS / "shared_memory").iterdir()} == {"seed_0", "seed_1"}
 
 
 def test_evaluating_twice_gives_the_same_metrics_file(built):
@@ -171,7 +208,7 @@ def test_metrics_and_results(built):
         (made_by,) = metrics["made_by"]
         assert made_by["profile"] == "smoke" and made_by["dataset"] == "celebahq" and made_by["images_per_bucket"] == 4
         assert made_by["training_images"] == FACES and made_by["image_size"] == 32 and "commit" in made_by
-        results = read_results(paths.RESULTS / name)
+        results = read_results(paths.RESULTS / paths.repeat(name))
         assert len(results.per_image) == 3 * TESTS and results.samples("40-60%").shape == (2, 32, 32, 3)
         mean = results.bucket("20-40%")["PSNR"].mean()
         assert metrics["20-40%"]["PSNR"] == pytest.approx(mean, abs=1e-6)
@@ -215,6 +252,7 @@ def test_figures_and_site(built):
     assert {"figure2", "figure3", "figure4", "curves_mdrnet", "curves_pconv"} <= {path.stem for path in figures}
     assert all(path.is_file() for path in figures)
     write_tables(p)
+    assert {path.name for path in write_cost_tables(p)} == {"costs.csv", "costs.md", "costs.html"}
     page = write_site(p)
     assert page == paths.REPORTS / "index.html"
     text = page.read_text(encoding="utf-8")
@@ -236,11 +274,11 @@ def test_inspection_refuses_what_is_not_there(built):
 
 def test_what_was_not_trained_or_prepared_is_named(built):
     p, _, _ = built
-    with pytest.raises(InputError, match=r"data/models/slots_32 does not exist: nothing named 'slots_32' has been"):
+    with pytest.raises(InputError, match="slots_32/seed_0 does not exist: nothing named 'slots_32/seed_0' has"):
         evaluate_experiment(p, "slots_32")
-    with pytest.raises(InputError, match="nothing named 'no_mrem' has been trained yet"):
+    with pytest.raises(InputError, match="nothing named 'no_mrem/seed_0' has been trained yet"):
         inspect_pair(p, "no_mrem")
-    with pytest.raises(InputError, match="nothing named 'coarse_ffhq' has been trained yet"):
+    with pytest.raises(InputError, match="nothing named 'coarse_ffhq/seed_0' has been trained yet"):
         evaluate_experiment(p, "pconv_ffhq")
     with pytest.raises(InputError, match="ffhq"):
         evaluate_experiment(p, "full_ffhq")

@@ -80,6 +80,18 @@ def models(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def costs_folder(models: Path, tmp_path: Path) -> Path:
+    """The records of the trainings of `models`, as data/costs has them: MDRNets by seed, the parser alone."""
+    folder = tmp_path / "costs"
+    for card in models.glob("*/card.json"):
+        name = card.parent.name
+        file = folder / ("parser.json" if name == "parser" else f"{name}/seed_0.json")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(card.read_text())
+    return folder
+
+
+@pytest.fixture
 def network() -> dict[str, np.ndarray]:
     """Random arrays of the shapes in `tensors.MDRNET`, consistent where the drawing relies on it."""
     rng = np.random.default_rng(0)

@@ -49,7 +49,7 @@ def world(tmp_path_factory):
         pairs = write_pairs(prepared / "pairs" / f"{dataset}.csv", store, mask_store, seed=0)
         names = {"celebahq": ("full", "pconv", "no_mrem", "slots_64"), "ffhq": ("full_ffhq",)}[dataset]
         for name in names:
-            folder = results / name
+            folder = results / name / "seed_0"
             folder.mkdir(parents=True)
             kept = {}
             for bucket in ("1-20%", "20-40%", "40-60%"):
@@ -72,11 +72,11 @@ def test_an_experiment_that_was_not_run_has_no_samples(world):
 
 
 def test_samples_that_do_not_fit_are_refused(world, tmp_path):
-    (tmp_path / "full").mkdir()
-    np.savez(tmp_path / "full" / "samples.npz", **{"1-20%": np.zeros((99, SIZE, SIZE, 3), np.uint8)})
+    (tmp_path / "full" / "seed_0").mkdir(parents=True)
+    np.savez(tmp_path / "full" / "seed_0" / "samples.npz", **{"1-20%": np.zeros((99, SIZE, SIZE, 3), np.uint8)})
     with pytest.raises(InputError, match="99 samples"):
         load_samples("full", "celebahq", results=tmp_path, prepared=world["prepared"])
-    (tmp_path / "full" / "samples.npz").write_bytes(b"no archive")
+    (tmp_path / "full" / "seed_0" / "samples.npz").write_bytes(b"no archive")
     with pytest.raises(InputError, match="cannot be read"):
         load_samples("full", "celebahq", results=tmp_path, prepared=world["prepared"])
 

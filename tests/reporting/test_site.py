@@ -7,7 +7,7 @@ import pytest
 
 from replication.errors import InputError
 from replication.reporting import style
-from replication.reporting.costs import cost_table, load_cards
+from replication.reporting.costs import cost_table, load_costs
 from replication.reporting.site import Section, build_site
 from replication.reporting.table_formats import write_table
 from replication.reporting.tables import showface_tables
@@ -58,9 +58,9 @@ def reports(tmp_path, metrics_folder):
 
 
 @pytest.fixture
-def page(reports, metrics_folder, models):
+def page(reports, metrics_folder, costs_folder):
     def build(**more):
-        costs = cost_table(load_cards(models))
+        costs = cost_table(load_costs(costs_folder))
         return build_site(reports=reports, tables=showface_tables(metrics_folder), costs=costs, **more).read_text()
 
     return build

@@ -1,0 +1,105 @@
+"""The stages of dvc.yaml as the active parameters make them, without DVC.
+
+DVC expands `foreach` and `${...}` from params.yaml; so does this, for the part of that language that dvc.yaml uses
+(a test compares the two). It takes milliseconds where opening DVC's repository takes a second, and works where DVC
+is not installed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from replication.errors import InputError
+
+_REFERENCE = re.compile(r"\$\{([^}]+)\}")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """name: as DVC calls it ("train@full"). deps, outs: paths relative to the root. params: dotted keys."""
+
+    name: str
+    cmd: str
+    deps: tuple[str, ...]
+    params: tuple[str, ...]
+    outs: tuple[str, ...]
+
+    def makes(self, path: str) -> bool:
+        """Whether a path is an out of this stage or lies in one."""
+        return any(path == out or path.startswith(f"{out}/") for out in self.outs)
+
+
+def load_stages(root: str | Path = ".") -> dict[str, Stage]:
+    """All stages by name, in the order of dvc.yaml.
+
+    Raises:
+        InputError: dvc.yaml or params.yaml is missing, not YAML, or refers to a value that does not exist.
+    """
+    parameters = read_yaml(Path(root) / "params.yaml")
+    stages: dict[str, Stage] = {}
+    for name, body in (read_yaml(Path(root) / "dvc.yaml").get("stages") or {}).items():
+        if "foreach" not in body:
+            stages[name] = _stage(name, body, parameters)
+            continue
+        items = body["foreach"]
+        if isinstance(items, str):
+            items = _value(items.removeprefix("${").removesuffix("}"), parameters)
+        pairs = items.items() if isinstance(items, Mapping) else [(None, item) for item in items]
+        for key, item in pairs:
+            full = f"{name}@{item if key is None else key}"
+            stages[full] = _stage(full, body["do"], parameters | {"key": key, "item": item})
+    return stages
+
+
+def stage_of_output(path: str | Path, root: str | Path = ".") -> Stage | None:
+    """The stage that makes a file, or None: a notebook may be run to anywhere."""
+    if not (Path(root) / "dvc.yaml").is_file():
+        return None
+    relative = Path(os.path.relpath(Path(path).absolute(), Path(root).absolute())).as_posix()
+    return next((stage for stage in load_stages(root).values() if stage.makes(relative)), None)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML mapping from a file; InputError if it is none."""
+    try:
+        data = yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist") from error
+    except yaml.YAMLError as error:
+        raise InputError(f"{path} is not valid YAML") from error
+    if not isinstance(data, dict):
+        raise InputError(f"{path} must hold a mapping")
+    return data
+
+
+def _stage(name: str, body: Mapping[str, Any], scope: Mapping[str, Any]) -> Stage:
+    def resolved(key: str) -> tuple[str, ...]:
+        entries = [next(iter(entry)) if isinstance(entry, Mapping) else entry for entry in body.get(key, ())]
+        return tuple(_text(entry, scope) for entry in entries)
+
+    return Stage(name, _text(body["cmd"], scope), resolved("deps"), resolved("params"), resolved("outs"))
+
+
+def _text(template: str, scope: Mapping[str, Any]) -> str:
+    return _REFERENCE.sub(lambda match: str(_value(match[1].strip(), scope)), template)
+
+
+def _value(reference: str, scope: Mapping[str, Any]) -> Any:
+    value: Any = scope
+    for part in reference.split("."):
+        if not isinstance(value, Mapping) or part not in value:
+            raise InputError(f"dvc.yaml refers to {reference!r}, which params.yaml does not have")
+        value = value[part]
+    return value
+
+
+def parameter(reference: str, parameters: Mapping[str, Any]) -> Any:
+    """A value of params.yaml by its dotted key; InputError if there is none."""
+    return _value(reference, parameters)
