@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import errno
 import logging
+import os
 import sys
 
 from replication.errors import InputError
@@ -120,6 +121,26 @@ def _site(arguments: argparse.Namespace) -> None:
     print(write_site(_parameters()))
 
 
+def _diff(arguments: argparse.Namespace) -> int:
+    from replication.atomic import write_text
+    from replication.pipeline.diff import compare
+    from replication.pipeline.revisions import open_revision
+    from replication.reporting.diff import to_markdown, to_text
+    from replication.reporting.diff_page import to_page
+
+    with open_revision(arguments.old) as old, open_revision(arguments.new) as new:
+        diff = compare(old, new)
+    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    print(to_text(diff, every=arguments.all, colour=colour), end="")
+    if arguments.markdown:
+        write_text(arguments.markdown, to_markdown(diff, every=arguments.all))
+    if arguments.html:
+        write_text(arguments.html, to_page(diff))
+    for sentence in diff.broken:
+        print(f"error: {sentence}", file=sys.stderr)
+    return diff.exit_code()
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m replication", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
@@ -150,6 +171,16 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("experiment", help="a key of `experiments` or `baselines` in params.yaml")
     verb("tables", _tables, "write ShowFace's tables and the cost table")
     verb("figures", _figures, "draw ShowFace's figures and the loss curves")
+    diff = verb(
+        "diff",
+        _diff,
+        "which results changed between two git revisions by more than chance; exit code 1 if any got worse",
+    )
+    diff.add_argument("old", nargs="?", default="HEAD", metavar="A", help="a git revision (HEAD)")
+    diff.add_argument("new", nargs="?", default="workspace", metavar="B", help="a git revision (the workspace)")
+    diff.add_argument("--all", action="store_true", help="list every number, not only those that changed")
+    diff.add_argument("--markdown", metavar="FILE", help="write the same as Markdown")
+    diff.add_argument("--html", metavar="FILE", help="write it as one self-contained page")
     verb("site", _site, "join everything in reports/index.html")
     run = verb("execute", _execute, "run a notebook as a pipeline stage does (papermill, checked and normalised)")
     run.add_argument("notebook")
@@ -159,13 +190,17 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one verb; 0 on success, 2 with one sentence for an input that cannot be used, 130 when interrupted."""
+    """Run one verb; its exit code.
+
+    0 on success, 1 when it failed or `diff` found a result that got worse, 2 with one sentence for an input that
+    cannot be used, 130 when interrupted.
+    """
     arguments = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.getLogger("papermill").setLevel(logging.WARNING)
     logging.getLogger("matplotlib").setLevel(logging.WARNING)
     try:
-        arguments.function(arguments)
+        code = arguments.function(arguments)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -184,7 +219,7 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt as error:
         print(f"interrupted: {error}" if str(error) else "interrupted", file=sys.stderr)
         return 130
-    return 0
+    return code or 0
 
 
 if __name__ == "__main__":
