@@ -122,21 +122,18 @@ def _site(arguments: argparse.Namespace) -> None:
 
 
 def _diff(arguments: argparse.Namespace) -> int:
-    from replication.atomic import write_text
-    from replication.pipeline.diff import compare
-    from replication.pipeline.revisions import open_revision
-    from replication.reporting.diff import to_markdown, to_text
-    from replication.reporting.diff_page import to_page
+    from replication.pipeline.diff import report_diff
 
-    with open_revision(arguments.old) as old, open_revision(arguments.new) as new:
-        diff = compare(old, new)
-    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    print(to_text(diff, every=arguments.all, colour=colour), end="")
-    if arguments.markdown:
-        write_text(arguments.markdown, to_markdown(diff, every=arguments.all))
-    if arguments.html:
-        write_text(arguments.html, to_page(diff))
-    for sentence in diff.broken:
+    diff, text = report_diff(
+        arguments.old,
+        arguments.new,
+        every=arguments.all,
+        colour=sys.stdout.isatty() and not os.environ.get("NO_COLOR"),
+        markdown=arguments.markdown,
+        html=arguments.html,
+    )
+    print(text, end="")
+    for sentence in diff.errors:
         print(f"error: {sentence}", file=sys.stderr)
     return diff.exit_code()
 
@@ -171,6 +168,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("experiment", help="a key of `experiments` or `baselines` in params.yaml")
     verb("tables", _tables, "write ShowFace's tables and the cost table")
     verb("figures", _figures, "draw ShowFace's figures and the loss curves")
+    verb("site", _site, "join everything in reports/index.html")
     diff = verb(
         "diff",
         _diff,
@@ -181,7 +179,6 @@ def _parser() -> argparse.ArgumentParser:
     diff.add_argument("--all", action="store_true", help="list every number, not only those that changed")
     diff.add_argument("--markdown", metavar="FILE", help="write the same as Markdown")
     diff.add_argument("--html", metavar="FILE", help="write it as one self-contained page")
-    verb("site", _site, "join everything in reports/index.html")
     run = verb("execute", _execute, "run a notebook as a pipeline stage does (papermill, checked and normalised)")
     run.add_argument("notebook")
     run.add_argument("output")

@@ -13,14 +13,33 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from replication.atomic import write_text
 from replication.errors import InputError
 from replication.evaluation.changes import Change, holm, measured_change, stored_change
 from replication.evaluation.metrics import METRICS
 from replication.evaluation.uncertainty import LEVEL, Sample
-from replication.pipeline.revisions import MissingResults, Revision, buckets, made_by
-from replication.reporting.diff import ABSENT, Diff, Gap, Origin, Row
+from replication.pipeline.revisions import MissingResults, Revision, buckets, made_by, open_revision
+from replication.reporting.diff import ABSENT, Diff, Gap, Origin, Row, to_markdown, to_text
+from replication.reporting.diff_page import to_page
 
 _FEATURE_NETWORK = "data/models/attributes"
+
+
+def report_diff(
+    old: str, new: str, *, every: bool, colour: bool, markdown: str | None = None, html: str | None = None
+) -> tuple[Diff, str]:
+    """Compare two revisions by name; the diff and its text for the terminal, and the files asked for.
+
+    every: list also what did not change, in the text and in the Markdown (the page always has it).
+    Raises InputError as `open_revision` and `compare` do.
+    """
+    with open_revision(old) as before, open_revision(new) as after:
+        diff = compare(before, after)
+    if markdown:
+        write_text(markdown, to_markdown(diff, every=every))
+    if html:
+        write_text(html, to_page(diff))
+    return diff, to_text(diff, every=every, colour=colour)
 
 
 def compare(old: Revision, new: Revision) -> Diff:
@@ -53,6 +72,7 @@ def compare(old: Revision, new: Revision) -> Diff:
         same = all(pair.old.values[bucket][metric] == pair.new.values[bucket][metric] for bucket, metric in comparable)
         for bucket, metric in comparable:
             rows.append((pair, bucket, metric, *((None, ()) if same else pair.change(bucket, metric))))
+        pair.forget()
     adjusted = iter(holm([change.p for *_, change, _ in rows if change is not None]))
     return Diff(
         old=str(old),
@@ -78,7 +98,8 @@ class _Side:
         content = revision.metrics(experiment)
         self.values = buckets(content)
         self.record = made_by(content)
-        self.protocol: Mapping[str, Any] = self.record.get("protocol") or {}
+        protocol = self.record.get("protocol")
+        self.protocol: Mapping[str, Any] = protocol if isinstance(protocol, Mapping) else {}
         self._samples: dict[str, Sample | MissingResults] = {}
 
     @property
@@ -153,6 +174,11 @@ class _Pair:
     @property
     def commits(self) -> tuple[str, str]:
         return tuple(str(side.record.get("commit", "not recorded")) for side in (self.old, self.new))
+
+    def forget(self) -> None:
+        """Let go of the per-image results, which hold the features of all images."""
+        for side in (self.old, self.new):
+            side._samples.clear()
 
     def incomparable(self) -> str:
         """Why no number of the experiment may be compared; empty if they may."""
@@ -250,16 +276,17 @@ class _Pair:
         return max(1, min(counts) - 1) if all(isinstance(count, int) for count in counts) else 1e6
 
     def row(self, bucket: str, metric: str, change: Change | None, notes: tuple[str, ...], p: float | None) -> Row:
-        words = (self.new.protocol.get("metrics") or {}).get(metric)
-        if not isinstance(words, Mapping):
-            known = METRICS.get(metric)
-            words = {"label": known.label, "better": known.better} if known else {}
+        known = METRICS.get(metric)
+        words = {"label": known.label, "better": known.better} if known else {"label": metric, "better": None}
+        stated = self.new.protocol.get("metrics")
+        if isinstance(stated, Mapping) and isinstance(stated.get(metric), Mapping):
+            words |= stated[metric]
         return Row(
             experiment=self.new.experiment,
             bucket=bucket,
             metric=metric,
-            label=str(words.get("label", metric)),
-            better={"higher": 1, "lower": -1}.get(words.get("better"), 0),
+            label=str(words["label"]),
+            better={"higher": 1, "lower": -1}.get(words["better"], 0),
             old=float(self.old.values[bucket][metric]),
             new=float(self.new.values[bucket][metric]),
             interval=None if change is None else (change.low, change.high),

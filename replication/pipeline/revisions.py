@@ -69,7 +69,7 @@ class Revision:
         if self.commit is None:
             file = self.root / path
             return file.read_bytes() if file.is_file() else None
-        run = _git(self.root, "show", f"{self.commit}:./{Path(path).as_posix()}", check=False)
+        run = _git(self.root, "cat-file", "blob", f"{self.commit}:./{Path(path).as_posix()}", check=False)
         return run.stdout if run.returncode == 0 else None
 
     def experiments(self) -> list[str]:

@@ -7,6 +7,7 @@ list of cells per row, so the three forms cannot disagree.
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -157,15 +158,17 @@ class Diff:
         return sum(row.p is not None for row in self.rows)
 
     @property
-    def broken(self) -> list[str]:
+    def errors(self) -> list[str]:
         """What makes the comparison incomplete although nobody wanted it so, one sentence each."""
+        if not self.rows:
+            return ["nothing can be compared: " + "; ".join(text for _, text in grouped(self.gaps))]
         return [text for gap, text in grouped(self.gaps) if gap.broken]
 
     def exit_code(self) -> int:
         """1 if something got significantly worse; else 2 if a result is broken or nothing was compared; else 0."""
         if self.count(WORSE):
             return 1
-        return 2 if self.broken or not self.rows else 0
+        return 2 if self.errors else 0
 
     def headline(self) -> str:
         """The result in one sentence."""
@@ -196,6 +199,11 @@ class Diff:
             lines.append(
                 "Where there is one seed, an interval covers the choice of test images, not of the seed: training "
                 "again with another seed may move a value further."
+            )
+        if any(row.p is not None and 1 < row.seeds < 5 for row in self.rows):
+            lines.append(
+                "With fewer than five seeds their spread is hardly known: intervals are wide, and real changes may "
+                "stay within chance."
             )
         return lines
 
@@ -288,13 +296,17 @@ def to_text(diff: Diff, *, every: bool = False, colour: bool = False) -> str:
         for row, text in zip(rows, printed[1:], strict=True):
             lines.append(painted(text.rstrip(), _COLOURS.get(row.verdict, "")))
     if notes:
-        lines += ["", *(f"[{number}] {note}" for note, number in notes.items())]
+        lines += ["", *(_wrapped(f"[{number}] {note}", "    ") for note, number in notes.items())]
     if diff.gaps:
-        lines += ["", "Not compared", *(f"  {text}" for _, text in grouped(diff.gaps))]
+        lines += ["", "Not compared", *(_wrapped(f"  {text}", "    ") for _, text in grouped(diff.gaps))]
     hidden = len(diff.rows) - len(rows)
     verdict = "31;1" if diff.count(WORSE) else ""
     lines += ["", painted(diff.headline(), verdict), diff.tally() + (" (--all lists them)" if hidden else "")]
-    return "\n".join([*lines, *diff.method()]) + "\n"
+    return "\n".join([*lines, *map(_wrapped, diff.method())]) + "\n"
+
+
+def _wrapped(text: str, indent: str = "") -> str:
+    return textwrap.fill(text, 118, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 # ------------------------------------------------------------------------------------------------ Markdown

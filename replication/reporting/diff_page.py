@@ -46,6 +46,7 @@ h1 { margin-bottom: .2rem; }
 .banner.worse, .banner.improved, .banner.plain { color: inherit; }
 table.grid td.text, table.grid thead th.text { text-align: left; }
 table.grid td.verdict { text-align: left; font-weight: 600; }
+table.grid th[scope="rowgroup"] { max-width: none; }
 table.matrix td { text-align: center; padding: .28rem .3rem; min-width: 2.1rem; }
 table.matrix thead th { font-weight: 500; font-size: .78rem; padding: .3rem .35rem; }
 table.matrix thead tr:first-child th { font-weight: 600; font-size: .84rem; }
