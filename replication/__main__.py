@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import errno
 import logging
+import os
 import sys
 
 from replication.errors import InputError
@@ -145,6 +146,23 @@ def _site(arguments: argparse.Namespace) -> None:
         print(write_site(parameters))
 
 
+def _diff(arguments: argparse.Namespace) -> int:
+    from replication.pipeline.diff import report_diff
+
+    diff, text = report_diff(
+        arguments.old,
+        arguments.new,
+        every=arguments.all,
+        colour=sys.stdout.isatty() and not os.environ.get("NO_COLOR"),
+        markdown=arguments.markdown,
+        html=arguments.html,
+    )
+    print(text, end="")
+    for sentence in diff.errors:
+        print(f"error: {sentence}", file=sys.stderr)
+    return diff.exit_code()
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m replication", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
@@ -178,6 +196,16 @@ def _parser() -> argparse.ArgumentParser:
     verb("costs", _costs, "write the table of what every training cost")
     verb("figures", _figures, "draw ShowFace's figures and the loss curves")
     verb("site", _site, "join everything in reports/index.html")
+    diff = verb(
+        "diff",
+        _diff,
+        "which results changed between two git revisions by more than chance; exit code 1 if any got worse",
+    )
+    diff.add_argument("old", nargs="?", default="HEAD", metavar="A", help="a git revision (HEAD)")
+    diff.add_argument("new", nargs="?", default="workspace", metavar="B", help="a git revision (the workspace)")
+    diff.add_argument("--all", action="store_true", help="list every number, not only those that changed")
+    diff.add_argument("--markdown", metavar="FILE", help="write the same as Markdown")
+    diff.add_argument("--html", metavar="FILE", help="write it as one self-contained page")
     run = verb("execute", _execute, "run a notebook as a pipeline stage does (papermill, checked and normalised)")
     run.add_argument("notebook")
     run.add_argument("output")
@@ -186,13 +214,17 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one verb; 0 on success, 2 with one sentence for an input that cannot be used, 130 when interrupted."""
+    """Run one verb; its exit code.
+
+    0 on success, 1 when it failed or `diff` found a result that got worse, 2 with one sentence for an input that
+    cannot be used, 130 when interrupted.
+    """
     arguments = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.getLogger("papermill").setLevel(logging.WARNING)
     logging.getLogger("matplotlib").setLevel(logging.WARNING)
     try:
-        arguments.function(arguments)
+        code = arguments.function(arguments)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -211,7 +243,7 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt as error:
         print(f"interrupted: {error}" if str(error) else "interrupted", file=sys.stderr)
         return 130
-    return 0
+    return code or 0
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import pytest
 from replication.__main__ import main
 
 VERBS = ["profile", "data", "masks", "prior", "coarse", "bank"]
-VERBS += ["train", "evaluate", "tables", "figures", "site", "execute"]
+VERBS += ["train", "evaluate", "tables", "figures", "site", "diff", "execute"]
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,101 @@
+"""Changes against their uncertainty: paired and not, from stored intervals, and many at once."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import norm, t
+
+from replication.evaluation.changes import holm, measured_change, stored_change
+from replication.evaluation.sample import Sample
+from replication.evaluation.uncertainty import interval
+
+
+def sample(values, *, pairs: str = "pairs", training: str = "a") -> Sample:
+    values = np.asarray(values, np.float64)
+    images = np.arange(len(values))
+    return Sample({"PSNR": values}, images, experiment="full", bucket="1-20%", pairs_sha256=pairs, trainings=[training])
+
+
+def two_networks(seed: int, better: float, images: int = 80) -> tuple[np.ndarray, np.ndarray]:
+    """PSNR of two networks on the same images, which differ far more among each other than the networks do."""
+    rng = np.random.default_rng(seed)
+    difficulty = 25 + 4 * rng.normal(size=images)
+    return difficulty + 0.3 * rng.normal(size=images), difficulty + better + 0.3 * rng.normal(size=images)
+
+
+def test_pairing_finds_what_unpaired_results_cannot():
+    old, new = two_networks(1, 0.25)
+    paired = measured_change(sample(old), sample(new, training="b"), "PSNR")
+    unpaired = measured_change(sample(old), sample(new, pairs="others", training="b"), "PSNR")
+    assert paired.paired and not unpaired.paired
+    assert paired.value == pytest.approx(new.mean() - old.mean()) == unpaired.value
+    assert paired.low > 0 and paired.p < 1e-4
+    assert unpaired.low < 0 < unpaired.high and unpaired.p > 0.3
+
+
+def test_stored_intervals_say_the_same_as_unpaired_results():
+    old, new = two_networks(2, 0.9)
+    a, b = sample(old), sample(new, pairs="others", training="b")
+    of_a, of_b = interval(a, "PSNR"), interval(b, "PSNR")
+    expected = measured_change(a, b, "PSNR")
+    found = stored_change(of_a.value, (of_a.low, of_a.high), of_b.value, (of_b.low, of_b.high), degrees=len(old) - 1)
+    assert not found.paired and found.value == pytest.approx(expected.value)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), rel=0.02)
+    assert found.p == pytest.approx(expected.p, rel=0.1)
+
+
+def test_stored_intervals_by_hand():
+    change = stored_change(10.0, (9.0, 14.0), 20.0, (17.0, 22.0), degrees=1e6)
+    # Below: how far the new value may fall and the old one rise; above: the contrary.
+    assert (change.low, change.high) == pytest.approx((10 - 5.0, 10 + np.hypot(2, 1)))
+    assert change.p == pytest.approx(2 * norm.sf(10 / 5 * norm.ppf(0.975)), rel=1e-3)
+    back = stored_change(20.0, (17.0, 22.0), 10.0, (9.0, 14.0), degrees=1e6)
+    assert (back.low, back.high, back.p) == pytest.approx((-change.high, -change.low, change.p))
+
+
+@pytest.mark.parametrize("degrees", [1, 2, 4, 299])
+def test_the_p_value_agrees_with_the_stored_interval(degrees):
+    for shift, excluded in ((0.99, False), (1.01, True)):
+        half = 0.4
+        change = stored_change(1.0, (1.0, 1.0), 1.0 + shift * half, (1.0 + (shift - 1) * half, 9.0), degrees=degrees)
+        assert (change.low > 0) is excluded and (change.p < 0.05) is excluded
+    assert change.p == pytest.approx(2 * t.sf(1.01 * t.ppf(0.975, degrees), degrees))
+
+
+def test_values_without_any_spread():
+    assert stored_change(1.0, (1.0, 1.0), 2.0, (2.0, 2.0), degrees=10).p == 0.0
+    assert stored_change(1.0, (1.0, 1.0), 1.0, (1.0, 1.0), degrees=10).p == 1.0
+    same = sample(np.linspace(20, 30, 50))
+    assert measured_change(same, same, "PSNR").p == 1.0
+
+
+def test_holm_by_hand():
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.5, 0.9]).tolist() == [1.0, 1.0]
+    assert holm([]).tolist() == []
+
+
+def test_false_alarms_of_a_whole_diff():
+    """24 comparisons (6 experiments, 4 dependent metrics, one skewed), nothing changed: few diffs show anything."""
+    rng = np.random.default_rng(3)
+    repetitions, alone, together = 600, 0, 0
+    for _ in range(repetitions):
+        p = []
+        for _ in range(6):
+            noise = rng.normal(size=(2, 40))
+            for values in (noise, noise + 0.5 * rng.normal(size=(2, 40)), np.exp(noise), noise**3):
+                p.append(measured_change(sample(values[0]), sample(values[1], training="b"), "PSNR").p)
+        alone += min(p) <= 0.05
+        together += holm(p).min() <= 0.05
+    assert alone / repetitions > 0.4, "without an adjustment most diffs would raise an alarm"
+    # 5 %, and three standard errors of the count.
+    assert together / repetitions <= 0.05 + 3 * (0.05 * 0.95 / repetitions) ** 0.5
+
+
+def test_a_real_change_among_many_is_found():
+    rng = np.random.default_rng(4)
+    p = [measured_change(sample(a), sample(b, training="b"), "PSNR").p for a, b in rng.normal(size=(160, 2, 40))]
+    real = measured_change(*(sample(v, training=n) for n, v in zip("ab", two_networks(5, 0.3), strict=True)), "PSNR").p
+    adjusted = holm([*p, real])
+    assert adjusted[-1] <= 0.05 and (adjusted[:-1] > 0.05).all()
