@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -9,11 +10,12 @@ import torch
 
 from replication.atomic import write_json
 from replication.config import Parameters
-from replication.data.masks import MaskStore
+from replication.data.masks import BUCKETS, MaskStore
 from replication.data.pairs import EvaluationPairs
 from replication.data.store import FaceStore
 from replication.device import arithmetic, choose_device
 from replication.evaluation.evaluate import DECIMALS, evaluate
+from replication.evaluation.uncertainty import Sample, interval
 from replication.pipeline import paths
 from replication.pipeline.provenance import stamp
 from replication.pipeline.trained import dataset_of, load_extractor, load_inpainter
@@ -32,6 +34,8 @@ def evaluate_experiment(parameters: Parameters, name: str) -> dict[str, Any]:
     with arithmetic(parameters.run.deterministic, device):
         measured = [_evaluate(parameters, name, k, device) for k in range(parameters.seeds_of(name))]
     metrics = over_seeds(measured)
+    folders = [paths.RESULTS / paths.repeat(name, k) for k in range(len(measured))]
+    metrics["made_by"][0]["intervals"] = stored_intervals(folders)
     write_json(paths.METRICS / f"{name}.json", metrics)
     return metrics
 
@@ -54,6 +58,16 @@ def over_seeds(measured: list[dict[str, Any]]) -> dict[str, Any]:
             str(seed): {bucket: one[bucket] for bucket in buckets} for seed, one in zip(seeds, measured, strict=True)
         }
     return means | {"made_by": [block]}
+
+
+def stored_intervals(folders: list[Path]) -> dict[str, dict[str, list[float]]]:
+    """bucket -> metric -> [low, high], the 95 % intervals of one experiment's results, a folder for each seed."""
+    found = {}
+    for bucket in BUCKETS:
+        sample = Sample.open(folders, bucket)
+        intervals = {metric: interval(sample, metric) for metric in sample.metrics}
+        found[bucket] = {m: [round(one.low, DECIMALS), round(one.high, DECIMALS)] for m, one in intervals.items()}
+    return found
 
 
 def _evaluate(parameters: Parameters, name: str, k: int, device: torch.device) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def _costs(parameters: Parameters):
 def write_tables(parameters: Parameters) -> list[Path]:
     """ShowFace's Tables 1 to 4 into reports/tables."""
     with atomic_folder(paths.TABLES) as folder:
-        tables = showface_tables(paths.METRICS, _names(parameters))
+        tables = showface_tables(paths.METRICS, _names(parameters), paths.RESULTS)
         names = [path.name for table in tables for path in write_table(table, folder)]
     return [paths.TABLES / name for name in names]
 
@@ -51,7 +51,7 @@ def write_cost_tables(parameters: Parameters) -> list[Path]:
 
 def table_fragments(parameters: Parameters) -> list[str]:
     """Tables 1 to 4 as HTML fragments."""
-    return [to_html(table) for table in showface_tables(paths.METRICS, _names(parameters))]
+    return [to_html(table) for table in showface_tables(paths.METRICS, _names(parameters), paths.RESULTS)]
 
 
 def subtitle(parameters: Parameters) -> str:
@@ -116,5 +116,7 @@ def write_figures(parameters: Parameters, *, experiment: str = "full", show: boo
 def write_site(parameters: Parameters) -> Path:
     """reports/index.html: everything joined, in one file."""
     return build_site(
-        reports=paths.REPORTS, tables=showface_tables(paths.METRICS, _names(parameters)), costs=_costs(parameters)
+        reports=paths.REPORTS,
+        tables=showface_tables(paths.METRICS, _names(parameters), paths.RESULTS),
+        costs=_costs(parameters),
     )

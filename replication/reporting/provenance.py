@@ -44,7 +44,8 @@ class Provenance:
     items: (label, value) pairs to print. notice: the sentences on comparability with the paper, empty when
     there is nothing to warn of. differences: one sentence per field in which experiments disagree.
     comparable_rows: False when a disagreement forbids ranking the rows against each other. stand_in: what
-    plays the role of the paper's data sets ("drawn faces"), empty when those themselves were used.
+    plays the role of the paper's data sets ("drawn faces"), empty when those themselves were used. one_seed:
+    whether an experiment was trained only once.
     """
 
     items: tuple[tuple[str, str], ...]
@@ -52,6 +53,7 @@ class Provenance:
     differences: tuple[str, ...]
     comparable_rows: bool
     stand_in: str = ""
+    one_seed: bool = False
 
     def line(self) -> str:
         """The items in one line, for captions; without the note, which is a sentence."""
@@ -100,7 +102,12 @@ def provenance(records: Mapping[str, Mapping[str, Any]], *, same_schedule: bool 
     mild = [text for field in _SHOULD_AGREE if (text := _difference(records, field))]
     kinds = dict.fromkeys(_stand_in(record) for record in records.values())
     return Provenance(
-        items, _notice(records), (*breaking, *mild), not breaking, " or ".join(kind for kind in kinds if kind)
+        items,
+        _notice(records),
+        (*breaking, *mild),
+        not breaking,
+        " or ".join(kind for kind in kinds if kind),
+        one_seed=any(not isinstance(record.get("seed"), list) for record in records.values()),
     )
 
 

@@ -16,7 +16,10 @@ from replication.atomic import write_text
 from replication.reporting.escaping import html_text, latex_text, markdown_row, markdown_text
 from replication.reporting.tables import DIGITS, METRICS, Metric, ResultTable
 
-LEGEND = "Each cell: measured, then the paper's value. Best measured value in bold"
+LEGEND = (
+    "Each cell: measured value with ± the longer arm of its 95 % interval over the test images, then the paper's "
+    "value. Best measured value in bold"
+)
 
 
 @dataclass(frozen=True)
@@ -29,10 +32,12 @@ class Head:
 
 @dataclass(frozen=True)
 class Value:
-    """A body cell. mark: "", "agrees" or "differs" (sign of a change against the paper's)."""
+    """A body cell. mark: "", "agrees" or "differs" (sign of a change against the paper's). spread: "±0.123", or
+    "" where it is not known."""
 
     measured: str
     paper: str
+    spread: str = ""
     best: bool = False
     paper_best: bool = False
     mark: str = ""
@@ -59,7 +64,13 @@ def table_grid(table: ResultTable) -> Grid:
         if (dataset, method, ratio, metric) not in by_key.index:
             return Value("–", "–")
         cell = by_key.loc[(dataset, method, ratio, metric)]
-        return Value(_measured(cell.status, cell.measured), _number(cell.paper), cell.best_measured, cell.best_paper)
+        return Value(
+            _measured(cell.status, cell.measured),
+            _number(cell.paper),
+            _spread(cell),
+            best=cell.best_measured,
+            paper_best=cell.best_paper,
+        )
 
     if table.layout.methods_in_rows:
         head = [
@@ -99,7 +110,8 @@ def change_grid(table: ResultTable) -> Grid | None:
             for method in methods:
                 cell = by_key.loc[(method, ratio, metric.key)]
                 measured = _measured(cell.status, cell.measured, signed=True)
-                values.append(Value(measured, _number(cell.paper, signed=True), mark=cell.agreement))
+                paper = _number(cell.paper, signed=True)
+                values.append(Value(measured, paper, _spread(cell), best=cell.beyond_chance, mark=cell.agreement))
             stub = [Head(ratio, len(metrics)) if i == 0 else None, Head(_metric_label(table, metric))]
             grid.body.append((stub, values))
     return grid
@@ -121,13 +133,17 @@ def header_lines(table: ResultTable) -> list[str]:
 
 def change_sentence(table: ResultTable) -> str:
     """How to read the block of changes, with the count of agreeing signs."""
-    same, known = table.agreement()
-    counted = f" The sign agrees with the paper's in {same} of {known} comparable cells." if known else ""
+    (same, known), (same_beyond, beyond) = table.agreement(), table.beyond_chance()
+    counted = f" The sign agrees with the paper's in {same} of {known} comparable cells" if known else ""
+    if known:
+        counted += f", and in {same_beyond} of the {beyond} in bold." if beyond else "; none is beyond chance."
+    few = table.provenance.one_seed
     return (
         f"Change against {table.layout.against}: value of the variant minus value of {table.layout.against}, "
         f"measured and in the paper; ✓ same sign, ✗ opposite sign, no mark where a change is zero as printed "
-        f"or not "
-        f"known.{counted} One seed cannot tell a small change from chance."
+        f"or not known. Bold: beyond chance, that is, zero lies outside the 95 % interval of the difference on the "
+        f"same test images (± its longer arm; each cell by itself, so about one in twenty is bold by luck).{counted}"
+        + (" Each network was trained once: the interval knows nothing of another training." if few else "")
     )
 
 
@@ -165,6 +181,7 @@ def _grid_markdown(grid: Grid) -> str:
 
 def _value_markdown(value: Value) -> str:
     measured = f"**{value.measured}**" if value.best else value.measured
+    measured += f" {value.spread}" if value.spread else ""
     paper = f"_{value.paper}_" if value.paper_best else value.paper
     return f"{measured} ({paper}){_MARKS[value.mark]}"
 
@@ -234,6 +251,7 @@ def _value_html(value: Value) -> str:
     kind = "not-run" if value.measured == "not run" else "measured"
     measured = html_text(value.measured)
     measured = f"<strong>{measured}</strong>" if value.best else measured
+    measured += f' <small class="spread">{html_text(value.spread)}</small>' if value.spread else ""
     paper = f"<u>{html_text(value.paper)}</u>" if value.paper_best else html_text(value.paper)
     mark = ""
     if value.mark:
@@ -290,6 +308,7 @@ def _grid_latex(grid: Grid) -> str:
 
 def _value_latex(value: Value) -> str:
     measured = rf"\textbf{{{latex_text(value.measured)}}}" if value.best else latex_text(value.measured)
+    measured += rf" {{\tiny {latex_text(value.spread)}}}" if value.spread else ""
     paper = rf"\underline{{{latex_text(value.paper)}}}" if value.paper_best else latex_text(value.paper)
     return rf"\shortstack{{{measured}{latex_text(_MARKS[value.mark])}\\{{\scriptsize {paper}}}}}"
 
@@ -343,6 +362,12 @@ def _column_paths(grid: Grid) -> list[list[str]]:
 
 def _measured(status: str, value: float, *, signed: bool = False) -> str:
     return "not run" if status == "not run" else _number(value, signed=signed)
+
+
+def _spread(cell: pd.Series) -> str:
+    """The longer arm of a cell's interval."""
+    arm = max(cell.high - cell.measured, cell.measured - cell.low)
+    return f"±{arm:.{DIGITS}f}" if math.isfinite(arm) else ""
 
 
 def _number(value: float, *, signed: bool = False) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 import pandas as pd
 
 from replication.errors import InputError
+from replication.evaluation.uncertainty import Sample, difference
 from replication.reporting.provenance import Provenance, made_by, provenance
 
 DIGITS = 3  # the paper prints three decimals everywhere
@@ -72,10 +73,12 @@ class ResultTable:
     """One table, measured and printed.
 
     cells has one row per (dataset, method, mask_ratio, metric), in the paper's order: measured (NaN if none),
-    measured_as ("FD" where the paper has FID), paper, experiment, status ("measured", "missing" when the
-    experiment has no such number, "not run"), best_measured, best_paper. changes (ablations) has, for every
-    method but `layout.against`, its difference to that method: measured, paper, and agreement ("agrees",
-    "differs", or "" where either difference is zero as printed or unknown).
+    low and high (its 95 % interval, NaN if unknown), measured_as ("FD" where the paper has FID), paper,
+    experiment, status ("measured", "missing" when the experiment has no such number, "not run"), best_measured,
+    best_paper. changes (ablations) has, for every method but `layout.against`, its difference to that method:
+    measured, low and high (paired over test images where results are at hand), beyond_chance (zero lies outside),
+    paper, and agreement of the signs ("agrees", "differs", or "" where either difference is zero as printed or
+    unknown).
     """
 
     layout: Layout
@@ -91,7 +94,7 @@ class ResultTable:
         return "/".join(sorted(set(names))) or "FID"
 
     def to_csv(self) -> str:
-        """The table in long form: table,dataset,method,mask_ratio,metric,measured,paper,experiment.
+        """The table in long form: table,dataset,method,mask_ratio,metric,measured,low,high,paper,experiment.
 
         Numbers keep their full precision; not measured is empty. FD and FID are different metrics, so a
         measured FD gets a row of its own and the paper's FID stays in the FID row, where `experiment` is then
@@ -101,11 +104,22 @@ class ResultTable:
         for cell in self.cells.itertuples():
             key = (self.layout.number, cell.dataset, cell.method, cell.mask_ratio)
             if cell.metric == "FID" and self.frechet == "FD":
-                rows.append((*key, "FD", cell.measured, math.nan, cell.experiment))
-                rows.append((*key, "FID", math.nan, cell.paper, ""))
+                rows.append((*key, "FD", cell.measured, cell.low, cell.high, math.nan, cell.experiment))
+                rows.append((*key, "FID", math.nan, math.nan, math.nan, cell.paper, ""))
             else:
-                rows.append((*key, cell.measured_as, cell.measured, cell.paper, cell.experiment))
-        columns = ["table", "dataset", "method", "mask_ratio", "metric", "measured", "paper", "experiment"]
+                rows.append((*key, cell.measured_as, cell.measured, cell.low, cell.high, cell.paper, cell.experiment))
+        columns = [
+            "table",
+            "dataset",
+            "method",
+            "mask_ratio",
+            "metric",
+            "measured",
+            "low",
+            "high",
+            "paper",
+            "experiment",
+        ]
         return pd.DataFrame(rows, columns=columns).to_csv(index=False, lineterminator="\n")
 
     def agreement(self) -> tuple[int, int]:
@@ -113,6 +127,13 @@ class ResultTable:
         if self.changes is None:
             return 0, 0
         return int((self.changes.agreement == "agrees").sum()), int((self.changes.agreement != "").sum())
+
+    def beyond_chance(self) -> tuple[int, int]:
+        """(number of changes beyond chance whose sign agrees with the paper, number of changes beyond chance)."""
+        if self.changes is None:
+            return 0, 0
+        beyond = self.changes[self.changes.beyond_chance & (self.changes.agreement != "")]
+        return int((beyond.agreement == "agrees").sum()), len(beyond)
 
 
 def load_metrics(folder: str | Path, experiments: set[str]) -> dict[str, dict[str, Any]]:
@@ -141,11 +162,13 @@ def result_table(
     paper: pd.DataFrame,
     experiments: Mapping[tuple[int, str, str], str],
     metrics: Mapping[str, Mapping[str, Any]],
+    samples: Samples | None = None,
 ) -> ResultTable:
     """Build Table `number` of ShowFace.
 
     paper: the printed table (table,dataset,method,mask_ratio,metric,value). experiments: which experiment
     measures (table, dataset, method); methods without one are "not run". metrics: experiment -> metrics file.
+    samples: per-image results, for the uncertainty of changes; without them it is unknown.
     """
     layout = LAYOUTS[number]
     rows = []
@@ -157,6 +180,8 @@ def result_table(
         value = bucket.get(measured_as)
         status = "not run" if experiment not in metrics else ("missing" if value is None else "measured")
         measured = math.nan if value is None else float(value)
+        record = made_by(metrics[experiment]) if experiment in metrics else {}
+        low, high = record.get("intervals", {}).get(cell.mask_ratio, {}).get(measured_as, (math.nan, math.nan))
         printed = math.nan if cell.value is None else float(cell.value)
         rows.append(
             (
@@ -165,6 +190,8 @@ def result_table(
                 cell.mask_ratio,
                 cell.metric,
                 measured,
+                low,
+                high,
                 measured_as,
                 printed,
                 experiment,
@@ -177,6 +204,8 @@ def result_table(
         "mask_ratio",
         "metric",
         "measured",
+        "low",
+        "high",
         "measured_as",
         "paper",
         "experiment",
@@ -187,22 +216,46 @@ def result_table(
     records = {name: made_by(metrics[name]) for name in used}
     header = provenance(records, same_schedule=layout.same_schedule)
     _mark_best(cells, rank_measured=header.comparable_rows)
-    return ResultTable(layout, cells, _changes(cells, layout), header, records)
+    return ResultTable(layout, cells, _changes(cells, layout, samples), header, records)
 
 
-def showface_tables(metrics_folder: str | Path, experiments: Collection[str] | None = None) -> list[ResultTable]:
+def showface_tables(
+    metrics_folder: str | Path, experiments: Collection[str] | None = None, results: str | Path | None = None
+) -> list[ResultTable]:
     """Tables 1 to 4 from `reports/metrics/` and the paper's CSVs.
 
     experiments: those that belong to the run; what an earlier one left in the folder is not shown.
+    results: `data/results`, from which changes get their uncertainty.
     """
     from replication.papers import SHOWFACE_ROWS, load_table
 
     wanted = set(SHOWFACE_ROWS.values())
     metrics = load_metrics(metrics_folder, wanted if experiments is None else wanted & set(experiments))
+    samples = None if results is None else Samples(results)
     return [
-        result_table(number, paper=load_table("showface", number), experiments=SHOWFACE_ROWS, metrics=metrics)
+        result_table(
+            number, paper=load_table("showface", number), experiments=SHOWFACE_ROWS, metrics=metrics, samples=samples
+        )
         for number in LAYOUTS
     ]
+
+
+class Samples:
+    """Per-image results of all experiments below a folder (`data/results`), opened when asked for and kept."""
+
+    def __init__(self, results: str | Path) -> None:
+        self.results = Path(results)
+        self._opened: dict[tuple[str, str], Sample] = {}
+
+    def open(self, experiment: str, bucket: str) -> Sample:
+        """One experiment in one bucket, all seeds; InputError if its results are missing or damaged."""
+        key = (experiment, bucket)
+        if key not in self._opened:
+            folders = sorted((self.results / experiment).glob("seed_*"), key=lambda f: int(f.name[len("seed_") :]))
+            if not folders:
+                raise InputError(f"{self.results / experiment} holds no results: run the stage that evaluates it")
+            self._opened[key] = Sample.open(folders, bucket)
+        return self._opened[key]
 
 
 def _mark_best(cells: pd.DataFrame, *, rank_measured: bool) -> None:
@@ -220,17 +273,30 @@ def _mark_best(cells: pd.DataFrame, *, rank_measured: bool) -> None:
             cells.loc[printed.index[printed == printed.max()], f"best_{column}"] = True
 
 
-def _changes(cells: pd.DataFrame, layout: Layout) -> pd.DataFrame | None:
+def _changes(cells: pd.DataFrame, layout: Layout, samples: Samples | None) -> pd.DataFrame | None:
     if layout.against is None:
         return None
     key = ["dataset", "mask_ratio", "metric"]
-    reference = cells[cells.method == layout.against].set_index(key)[["measured", "measured_as", "paper"]]
+    reference = cells[cells.method == layout.against].set_index(key)[["measured", "measured_as", "paper", "experiment"]]
     joined = cells[cells.method != layout.against].join(reference.add_suffix("_full"), on=key)
     # An FD minus a FID is no difference of anything.
     measured = (joined.measured - joined.measured_full).where(joined.measured_as == joined.measured_as_full)
     changes = joined[[*key, "method", "status"]].assign(measured=measured, paper=joined.paper - joined.paper_full)
+    bounds = [(math.nan, math.nan)] * len(changes)
+    if samples is not None:
+        pairs = zip(joined.itertuples(), changes.measured, strict=True)
+        bounds = [(math.nan, math.nan) if math.isnan(change) else _bounds(row, samples) for row, change in pairs]
+    changes["low"], changes["high"] = zip(*bounds, strict=True)
+    changes["beyond_chance"] = (changes.low > 0) | (changes.high < 0)
     changes["agreement"] = [_agreement(m, p) for m, p in zip(changes.measured, changes.paper, strict=True)]
     return changes.reset_index(drop=True)
+
+
+def _bounds(row: Any, samples: Samples) -> tuple[float, float]:
+    """The 95 % interval of one change: method minus reference, on the same test images."""
+    reference, method = (samples.open(name, row.mask_ratio) for name in (row.experiment_full, row.experiment))
+    one = difference(reference, method, row.measured_as)
+    return one.low, one.high
 
 
 def _agreement(measured: float, paper: float) -> str:
