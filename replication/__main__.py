@@ -114,6 +114,12 @@ def _figures(arguments: argparse.Namespace) -> None:
         print(path)
 
 
+def _claims(arguments: argparse.Namespace) -> None:
+    from replication.pipeline.report import write_claims
+
+    print(write_claims(_parameters()))
+
+
 def _site(arguments: argparse.Namespace) -> None:
     from replication.pipeline.report import write_site
 
@@ -150,6 +156,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("experiment", help="a key of `experiments` or `baselines` in params.yaml")
     verb("tables", _tables, "write ShowFace's tables and the cost table")
     verb("figures", _figures, "draw ShowFace's figures and the loss curves")
+    verb("claims", _claims, "judge every claim on its paper's numbers and on the measured ones")
     verb("site", _site, "join everything in reports/index.html")
     run = verb("execute", _execute, "run a notebook as a pipeline stage does (papermill, checked and normalised)")
     run.add_argument("notebook")

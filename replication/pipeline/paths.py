@@ -18,6 +18,7 @@ REPORTS = Path("reports")
 METRICS = REPORTS / "metrics"
 TABLES = REPORTS / "tables"
 FIGURES = REPORTS / "figures"
+CLAIMS = REPORTS / "claims.csv"
 
 
 def store(role: str) -> Path:
