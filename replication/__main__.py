@@ -138,6 +138,12 @@ def _figures(arguments: argparse.Namespace) -> None:
         print(path)
 
 
+def _claims(arguments: argparse.Namespace) -> None:
+    from replication.pipeline.report import write_claims
+
+    print(write_claims(_parameters()))
+
+
 def _site(arguments: argparse.Namespace) -> None:
     from replication.pipeline.report import write_site
 
@@ -195,6 +201,7 @@ def _parser() -> argparse.ArgumentParser:
     verb("tables", _tables, "write ShowFace's tables")
     verb("costs", _costs, "write the table of what every training cost")
     verb("figures", _figures, "draw ShowFace's figures and the loss curves")
+    verb("claims", _claims, "judge every claim on its paper's numbers and on the measured ones")
     verb("site", _site, "join everything in reports/index.html")
     diff = verb(
         "diff",

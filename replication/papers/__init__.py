@@ -1,12 +1,13 @@
 """What the papers print, as data: tables and claims in CSV files, one folder a paper, each with its source.
 
 Tables are in long form (table,dataset,method,mask_ratio,metric,value). `rows.csv` of a paper says which
-experiment of this repository measures which printed row.
+experiment of this repository measures which printed row; `unknown.csv` lists what could not be found.
 """
 
 from __future__ import annotations
 
 import csv
+import importlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,17 +15,27 @@ from typing import Any
 import pandas as pd
 
 from replication.errors import InputError
+from replication.papers.checks import Check
 
 TABLE_COLUMNS = ("table", "dataset", "method", "mask_ratio", "metric", "value")
-CLAIM_COLUMNS = ("id", "statement", "check", "holds_in_paper", "note")
+CLAIM_COLUMNS = ("id", "statement", "quote", "where", "kind", "check", "holds_in_paper", "note")
+CLAIM_KINDS = ("direction", "amount", "print", "count")
+UNKNOWN_COLUMNS = ("kind", "what", "reason", "source")
+
+PAPERS = {
+    "showface": "ShowFace (Wu et al. 2022, arXiv 2204.02824)",
+    "exgan": "ExGAN (Dolhansky and Canton Ferrer 2018, arXiv 1712.03999)",
+    "exegan": "EXE-GAN (Lu et al. 2022, arXiv 2202.06358)",
+    "ebgan": "EBGAN (Guo et al., Exemplar-based Generative Facial Editing)",
+}
+"""Folder of a paper -> how it is named in reports, in their order."""
 
 _FOLDER = Path(__file__).parent
 
 
 def _file(paper: str, name: str) -> Path:
-    known = sorted(folder.name for folder in _FOLDER.iterdir() if (folder / "claims.csv").is_file())
-    if paper not in known:
-        raise InputError(f"paper {paper!r} is unknown; there are {', '.join(known)}")
+    if paper not in PAPERS:
+        raise InputError(f"paper {paper!r} is unknown; there are {', '.join(PAPERS)}")
     path = _FOLDER / paper / name
     if not path.is_file():
         raise InputError(f"paper {paper!r} has no {name}")
@@ -48,13 +59,37 @@ def load_tables(paper: str) -> dict[int, pd.DataFrame]:
 
 
 def load_claims(paper: str) -> pd.DataFrame:
-    """What the paper's numbers are said to show: columns id,statement,check,holds_in_paper,note.
+    """What the paper's numbers are said to show, in the paper's order: columns CLAIM_COLUMNS; none for a paper without
+    numbers.
 
+    quote: the paper's words where the statement is its own. kind: "direction" (which is better), "amount" (an
+    absolute number of the paper), "print" (about the paper's printing alone) or "count" (arithmetic, no result).
     `holds_in_paper` (bool): whether the printed tables bear the statement out.
     """
-    claims = pd.read_csv(_file(paper, "claims.csv"))
+    claims = pd.read_csv(_file(paper, "claims.csv"), keep_default_na=False)
     claims["holds_in_paper"] = claims.holds_in_paper.map({"yes": True, "no": False})
     return claims
+
+
+def load_checks(paper: str) -> dict[str, Check]:
+    """Claim id -> executable check, for every claim of `load_claims`."""
+    if load_claims(paper).empty:
+        return {}
+    return importlib.import_module(f"replication.papers.{paper}.claims").CHECKS
+
+
+def load_unknown(paper: str) -> pd.DataFrame:
+    """What could not be found, or is stated without a number: columns kind,what,reason,source.
+
+    kind: "number", "definition", "data" or "claim".
+    """
+    return pd.read_csv(_file(paper, "unknown.csv"), keep_default_na=False)
+
+
+def load_suspicious(paper: str) -> pd.DataFrame:
+    """Printed numbers that are hard to believe, kept as printed: TABLE_COLUMNS and reason."""
+    path = _FOLDER / paper / "suspicious.csv"
+    return pd.read_csv(path) if path.is_file() else pd.DataFrame(columns=[*TABLE_COLUMNS, "reason"])
 
 
 def load_rows(paper: str) -> dict[tuple[int, str, str], str]:

@@ -21,6 +21,7 @@ METRICS = REPORTS / "metrics"
 TABLES = REPORTS / "tables"
 COST_TABLES = REPORTS / "costs"
 FIGURES = REPORTS / "figures"
+CLAIMS = REPORTS / "claims.csv"
 
 
 def store(role: str) -> Path:

@@ -1,22 +1,32 @@
-"""Report stages: tables, figures and the site, from result files alone (Figures 2 to 4 open the trained network)."""
+"""Report stages: tables, figures, claims and the site, from result files alone (Figures 2 to 4 open the network)."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from replication.atomic import atomic_folder
 from replication.config import Parameters
+from replication.data.masks import BUCKETS
+from replication.errors import InputError
+from replication.evaluation.uncertainty import replicates
 from replication.pipeline import paths
+from replication.pipeline.samples import Samples
+from replication.reporting.claims import DRAWS, claim_metrics, judge_claims, read_claims_csv, write_claims_csv
+from replication.reporting.claims_page import claims_html, claims_notebook_html
 from replication.reporting.costs import cost_table, load_costs, write_costs
 from replication.reporting.curves import curve_figures, load_runs
 from replication.reporting.figures import showface_figures
 from replication.reporting.provenance import provenance
-from replication.reporting.site import build_site
+from replication.reporting.site import Section, build_site
 from replication.reporting.style import save_figure
 from replication.reporting.table_formats import to_html, write_table
-from replication.reporting.tables import load_metrics, showface_tables
+from replication.reporting.tables import ResultTable, load_metrics, showface_tables
 
 
 def _names(parameters: Parameters) -> set[str]:
@@ -34,10 +44,14 @@ def _costs(parameters: Parameters):
     return cost_table({name: cost for name, cost in costs.items() if cost.get("method")})
 
 
+def _tables(parameters: Parameters) -> list[ResultTable]:
+    return showface_tables(paths.METRICS, _names(parameters), Samples().difference)
+
+
 def write_tables(parameters: Parameters) -> list[Path]:
     """ShowFace's Tables 1 to 4 into reports/tables."""
     with atomic_folder(paths.TABLES) as folder:
-        tables = showface_tables(paths.METRICS, _names(parameters), paths.RESULTS)
+        tables = _tables(parameters)
         names = [path.name for table in tables for path in write_table(table, folder)]
     return [paths.TABLES / name for name in names]
 
@@ -51,7 +65,7 @@ def write_cost_tables(parameters: Parameters) -> list[Path]:
 
 def table_fragments(parameters: Parameters) -> list[str]:
     """Tables 1 to 4 as HTML fragments."""
-    return [to_html(table) for table in showface_tables(paths.METRICS, _names(parameters), paths.RESULTS)]
+    return [to_html(table) for table in _tables(parameters)]
 
 
 def subtitle(parameters: Parameters) -> str:
@@ -113,10 +127,59 @@ def write_figures(parameters: Parameters, *, experiment: str = "full", show: boo
     return [paths.FIGURES / f"{key}.png" for key in sorted(drawn)]
 
 
+def _claim_draws(metrics: Mapping[str, Mapping[str, Any]]) -> dict[tuple[str, str, str], np.ndarray]:
+    """Joint draws of every number that a claim reads: (experiment, bucket, metric) -> (DRAWS,).
+
+    An experiment whose results are not there has none. Raises InputError where results and metrics file disagree.
+    """
+    draws: dict[tuple[str, str, str], np.ndarray] = {}
+    opened = Samples()
+    for bucket in BUCKETS:
+        samples = {n: opened.open(n, bucket) for n in sorted(metrics) if bucket in metrics[n] and opened.has(n)}
+        for metric in sorted(claim_metrics()):
+            own = {
+                name: sample
+                for name, sample in samples.items()
+                if metric in sample.metrics and metrics[name][bucket].get(metric) is not None
+            }
+            for name, sample in own.items():
+                stored, written = sample.value(metric), float(metrics[name][bucket][metric])
+                if not math.isclose(stored, written, rel_tol=1e-3, abs_tol=1e-4):
+                    raise InputError(
+                        f"{paths.METRICS / name}.json has {metric} {written} at {bucket}, but its results give "
+                        f"{stored:.6g}; evaluate {name} again"
+                    )
+            # One seed: what shares its images shares its draws, across metrics and buckets as well.
+            for name, values in replicates(own, metric, DRAWS, seed=0).items():
+                draws[name, bucket, metric] = values
+    return draws
+
+
+def write_claims(parameters: Parameters) -> Path:
+    """reports/claims.csv: every claim of every paper with its evidence, probability and verdict."""
+    metrics = load_metrics(paths.METRICS, _names(parameters))
+    return write_claims_csv(judge_claims(metrics, _claim_draws(metrics)), paths.CLAIMS)
+
+
+def claims_fragment(parameters: Parameters, *, root: str = "../") -> str:
+    """The claims page as an HTML fragment with its style; `root` leads from the page to reports/."""
+    metrics = load_metrics(paths.METRICS, _names(parameters))
+    return claims_notebook_html(read_claims_csv(paths.CLAIMS), metrics, root=root)
+
+
+def _claims_sections(parameters: Parameters) -> list[Section]:
+    """The claims as a part of the site, once they were written."""
+    if not paths.CLAIMS.is_file():
+        return []
+    metrics = load_metrics(paths.METRICS, _names(parameters))
+    return [Section("claims", "Claims", claims_html(read_claims_csv(paths.CLAIMS), metrics))]
+
+
 def write_site(parameters: Parameters) -> Path:
     """reports/index.html: everything joined, in one file."""
     return build_site(
         reports=paths.REPORTS,
-        tables=showface_tables(paths.METRICS, _names(parameters), paths.RESULTS),
+        tables=_tables(parameters),
         costs=_costs(parameters),
+        sections=_claims_sections(parameters),
     )

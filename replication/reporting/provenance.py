@@ -187,19 +187,21 @@ def _named(dataset: str, records: Mapping[str, Mapping[str, Any]]) -> str:
 def _stand_in(record: Mapping[str, Any]) -> str:
     return (
         ""
-        if _comparable(record)
+        if is_comparable(record)
         else stand_in(str(record.get("profile")), record.get("dataset_source")) or "other images"
     )
 
 
-def _comparable(record: Mapping[str, Any]) -> bool:
-    """The profile's own word; where it is silent, only the profile with the papers' data qualifies."""
+def is_comparable(record: Mapping[str, Any]) -> bool:
+    """Whether a number of this `made_by` record may stand beside a paper's: the profile's own word; where it is silent,
+    only the profile with the papers' data qualifies.
+    """
     return bool(record.get("comparable", record.get("profile") == PAPER_PROFILE))
 
 
 def _notice(records: Mapping[str, Mapping[str, Any]]) -> str:
     """The not-comparable sentences: why, and what the Fréchet column is."""
-    other = [record for record in records.values() if not _comparable(record)]
+    other = [record for record in records.values() if not is_comparable(record)]
     drawn = any(
         record.get("dataset_source", "drawn" if record.get("profile") in DRAWN_PROFILES else "") == "drawn"
         for record in other

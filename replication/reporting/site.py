@@ -21,7 +21,7 @@ from replication.atomic import write_text
 from replication.errors import InputError
 from replication.reporting.costs import costs_html
 from replication.reporting.provenance import provenance
-from replication.reporting.site_style import STYLE
+from replication.reporting.site_style import CLAIMS_STYLE, STYLE
 from replication.reporting.style import read_description
 from replication.reporting.table_formats import provenance_html, to_html
 from replication.reporting.tables import ResultTable
@@ -97,7 +97,7 @@ def _page(title: str, overview: str, parts: Sequence[Section], contents: str) ->
 <meta http-equiv="Content-Security-Policy" content="{_POLICY}">
 <title>{html.escape(title)}</title>
 <style>
-{STYLE}</style>
+{STYLE}{CLAIMS_STYLE}</style>
 </head>
 <body>
 <a class="skip" href="#main">Skip to the content</a>
@@ -189,6 +189,7 @@ def _links(paths: Iterable[Path], reports: Path) -> str:
 
 def _downloads(reports: Path) -> str:
     paths = [p for p in sorted((reports / "tables").glob("*")) if p.suffix in {".csv", ".md", ".tex"}]
+    paths += [p for p in [reports / "claims.csv"] if p.is_file()]
     return _links([*paths, *sorted((reports / "metrics").glob("*.json"))], reports)
 
 

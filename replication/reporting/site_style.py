@@ -85,3 +85,54 @@ dd { margin: 0 0 0 1rem; color: var(--muted); }
 .files { columns: 18rem; padding-left: 1.1rem; font-size: .9rem; }
 @media print { nav, .skip { display: none; } body { display: block; } .scroll { overflow: visible; } }
 """
+
+# The claims also stand in a notebook, where the variables of STYLE are not defined: each use names its light value.
+CLAIMS_STYLE = """\
+.claims { line-height: 1.45; }
+.claims .lead { font-size: 1.12rem; max-width: 75ch; }
+.claims .notice { background: var(--warn, #fff4dc); border-left: 4px solid var(--warn-line, #d9961a);
+  padding: .7rem 1rem; }
+.claims .badge { display: inline-block; border: 2px solid; border-radius: 1rem; padding: .02rem .6rem;
+  font-size: .8rem; font-weight: 600; font-style: normal; white-space: nowrap; line-height: 1.5; }
+.claims .badge.supported { background: #0067a8; border-color: #0067a8; color: #ffffff; }
+.claims .badge.contradicted { background: #b84a00; border-color: #b84a00; color: #ffffff; }
+.claims .badge.not-resolved { background: #ffe9a8; border-color: #8a6a00; color: #2b2200; }
+.claims .badge.not-run, .claims .badge.not-comparable { border-color: var(--muted, #5b6577);
+  color: var(--muted, #5b6577); }
+.claims .badge.not-comparable { border-style: dashed; }
+.claims table.tally { text-align: center; }
+.claims table.tally thead th, .claims table.tally tbody th { vertical-align: middle; }
+.claims table.tally td { text-align: center; font-size: 1rem; }
+.claims table.claimlist { border-collapse: collapse; width: 100%; table-layout: fixed; font-size: .9rem;
+  margin: 1rem 0; }
+.claims .claimlist th, .claims .claimlist td { text-align: left; vertical-align: top; padding: .8rem 1.2rem .8rem 0;
+  border-bottom: 1px solid var(--line, #dde2ea); white-space: normal; overflow-wrap: break-word; }
+.claims .claimlist thead th { border-bottom: 2px solid var(--muted, #5b6577); padding-bottom: .3rem; }
+.claims .claimlist thead th:first-child { width: 36%; }
+.claims .claimlist tbody th { font-weight: 500; }
+.claims .claimlist tr:target { background: var(--soft, #f5f7fa); }
+.claims .claimlist .id { font-weight: 700; }
+.claims .claimlist q, .claims .claimlist small { display: block; font-weight: 400; margin-top: .3rem;
+  color: var(--muted, #5b6577); font-size: .82rem; }
+.claims .claimlist q { font-style: italic; }
+.claims .claimlist td p { margin: .4rem 0 0; font-size: .86rem; font-variant-numeric: tabular-nums; }
+.claims .claimlist td ul { margin: .15rem 0 0; padding-left: 1.1rem; font-size: .84rem;
+  font-variant-numeric: tabular-nums; }
+.claims .p { font-weight: 600; white-space: nowrap; margin-left: .3rem; }
+.claims .scale { display: inline-block; position: relative; width: 5rem; height: .5rem; margin-left: .5rem;
+  border: 1px solid var(--muted, #5b6577); background: linear-gradient(90deg, #b84a00 5%, transparent 5% 95%,
+  #0067a8 95%); }
+.claims .scale span { position: absolute; top: -.25rem; bottom: -.25rem; width: 3px; margin-left: -1px;
+  background: var(--ink, #1d2433); }
+.claims .runs { font-size: .82rem; margin-top: .4rem; }
+.claims .more { margin: .5rem 0; font-size: .9rem; }
+.claims .more li { margin: .25rem 0; }
+.claims summary { cursor: pointer; color: var(--accent, #0b62b8); }
+.claims .unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+@media (max-width: 48rem) {
+  .claims .claimlist thead { position: absolute; clip-path: inset(50%); }
+  .claims .claimlist tr, .claims .claimlist th, .claims .claimlist td { display: block; border: 0; padding: .3rem 0; }
+  .claims .claimlist tr { border-bottom: 1px solid var(--line, #dde2ea); padding: .6rem 0; }
+  .claims .claimlist td::before { content: attr(data-head) ": "; font-size: .8rem; color: var(--muted, #5b6577); }
+}
+"""

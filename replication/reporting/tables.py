@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,10 @@ from typing import Any
 import pandas as pd
 
 from replication.errors import InputError
-from replication.evaluation.uncertainty import Sample, difference
 from replication.reporting.provenance import Provenance, made_by, provenance
+
+Differences = Callable[[str, str, str, str], tuple[float, float]]
+"""(reference, experiment, bucket, metric) -> the 95 % interval of experiment minus reference."""
 
 DIGITS = 3  # the paper prints three decimals everywhere
 RATIOS = ("1-20%", "20-40%", "40-60%")
@@ -162,13 +164,13 @@ def result_table(
     paper: pd.DataFrame,
     experiments: Mapping[tuple[int, str, str], str],
     metrics: Mapping[str, Mapping[str, Any]],
-    samples: Samples | None = None,
+    differences: Differences | None = None,
 ) -> ResultTable:
     """Build Table `number` of ShowFace.
 
     paper: the printed table (table,dataset,method,mask_ratio,metric,value). experiments: which experiment
     measures (table, dataset, method); methods without one are "not run". metrics: experiment -> metrics file.
-    samples: per-image results, for the uncertainty of changes; without them it is unknown.
+    differences: gives the uncertainty of changes; without it that is unknown.
     """
     layout = LAYOUTS[number]
     rows = []
@@ -216,46 +218,33 @@ def result_table(
     records = {name: made_by(metrics[name]) for name in used}
     header = provenance(records, same_schedule=layout.same_schedule)
     _mark_best(cells, rank_measured=header.comparable_rows)
-    return ResultTable(layout, cells, _changes(cells, layout, samples), header, records)
+    return ResultTable(layout, cells, _changes(cells, layout, differences), header, records)
 
 
 def showface_tables(
-    metrics_folder: str | Path, experiments: Collection[str] | None = None, results: str | Path | None = None
+    metrics_folder: str | Path,
+    experiments: Collection[str] | None = None,
+    differences: Differences | None = None,
 ) -> list[ResultTable]:
     """Tables 1 to 4 from `reports/metrics/` and the paper's CSVs.
 
     experiments: those that belong to the run; what an earlier one left in the folder is not shown.
-    results: `data/results`, from which changes get their uncertainty.
+    differences: gives changes their uncertainty.
     """
     from replication.papers import SHOWFACE_ROWS, load_table
 
     wanted = set(SHOWFACE_ROWS.values())
     metrics = load_metrics(metrics_folder, wanted if experiments is None else wanted & set(experiments))
-    samples = None if results is None else Samples(results)
     return [
         result_table(
-            number, paper=load_table("showface", number), experiments=SHOWFACE_ROWS, metrics=metrics, samples=samples
+            number,
+            paper=load_table("showface", number),
+            experiments=SHOWFACE_ROWS,
+            metrics=metrics,
+            differences=differences,
         )
         for number in LAYOUTS
     ]
-
-
-class Samples:
-    """Per-image results of all experiments below a folder (`data/results`), opened when asked for and kept."""
-
-    def __init__(self, results: str | Path) -> None:
-        self.results = Path(results)
-        self._opened: dict[tuple[str, str], Sample] = {}
-
-    def open(self, experiment: str, bucket: str) -> Sample:
-        """One experiment in one bucket, all seeds; InputError if its results are missing or damaged."""
-        key = (experiment, bucket)
-        if key not in self._opened:
-            folders = sorted((self.results / experiment).glob("seed_*"), key=lambda f: int(f.name[len("seed_") :]))
-            if not folders:
-                raise InputError(f"{self.results / experiment} holds no results: run the stage that evaluates it")
-            self._opened[key] = Sample.open(folders, bucket)
-        return self._opened[key]
 
 
 def _mark_best(cells: pd.DataFrame, *, rank_measured: bool) -> None:
@@ -273,7 +262,7 @@ def _mark_best(cells: pd.DataFrame, *, rank_measured: bool) -> None:
             cells.loc[printed.index[printed == printed.max()], f"best_{column}"] = True
 
 
-def _changes(cells: pd.DataFrame, layout: Layout, samples: Samples | None) -> pd.DataFrame | None:
+def _changes(cells: pd.DataFrame, layout: Layout, differences: Differences | None) -> pd.DataFrame | None:
     if layout.against is None:
         return None
     key = ["dataset", "mask_ratio", "metric"]
@@ -283,20 +272,17 @@ def _changes(cells: pd.DataFrame, layout: Layout, samples: Samples | None) -> pd
     measured = (joined.measured - joined.measured_full).where(joined.measured_as == joined.measured_as_full)
     changes = joined[[*key, "method", "status"]].assign(measured=measured, paper=joined.paper - joined.paper_full)
     bounds = [(math.nan, math.nan)] * len(changes)
-    if samples is not None:
-        pairs = zip(joined.itertuples(), changes.measured, strict=True)
-        bounds = [(math.nan, math.nan) if math.isnan(change) else _bounds(row, samples) for row, change in pairs]
+    if differences is not None:
+        bounds = [
+            (math.nan, math.nan)
+            if math.isnan(change)
+            else differences(row.experiment_full, row.experiment, row.mask_ratio, row.measured_as)
+            for row, change in zip(joined.itertuples(), changes.measured, strict=True)
+        ]
     changes["low"], changes["high"] = zip(*bounds, strict=True)
     changes["beyond_chance"] = (changes.low > 0) | (changes.high < 0)
     changes["agreement"] = [_agreement(m, p) for m, p in zip(changes.measured, changes.paper, strict=True)]
     return changes.reset_index(drop=True)
-
-
-def _bounds(row: Any, samples: Samples) -> tuple[float, float]:
-    """The 95 % interval of one change: method minus reference, on the same test images."""
-    reference, method = (samples.open(name, row.mask_ratio) for name in (row.experiment_full, row.experiment))
-    one = difference(reference, method, row.measured_as)
-    return one.low, one.high
 
 
 def _agreement(measured: float, paper: float) -> str:

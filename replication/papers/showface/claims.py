@@ -7,85 +7,33 @@ that a report can also test each of them for significance. The others are rules 
 from __future__ import annotations
 
 import itertools
-import math
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Iterable
 
-import pandas as pd
+import numpy as np
 
-Tables = Mapping[int, pd.DataFrame]
+from replication.papers.checks import (
+    HIGHER_IS_BETTER,
+    Cell,
+    Check,
+    Comparison,
+    Conjunction,
+    Number,
+    Rule,
+    Values,
+    label,
+    listed,
+    number,
+)
 
 RATIOS = ("1-20%", "20-40%", "40-60%")
 METRICS = ("L1_percent", "FID", "PSNR", "SSIM")
-HIGHER_IS_BETTER = frozenset({"PSNR", "SSIM"})
 DATASETS = ("CelebA-HQ", "FFHQ")
 BASELINES = ("PConv", "DeepFillv2", "PIC", "CTSDG", "DSI", "ICT")
 SLOTS = (32, 64, 128, 256, 512)
 SHARED = "non-disentangled (same volume as m=128)"
-DIGITS = 3  # decimals of every printed number
 
 # Cost of one similarity search (section 3.2): classes, slots a class, code width.
 _CLASSES, _SLOTS_PER_CLASS, _WIDTH = 14, 128, 512
-
-
-class Cell(NamedTuple):
-    """One number of a table."""
-
-    table: int
-    dataset: str
-    method: str
-    mask_ratio: str
-    metric: str
-
-
-class MissingValue(KeyError):
-    """A check needs a cell that the tables do not have: the claim was not run."""
-
-    def __init__(self, cell: Cell) -> None:
-        super().__init__(cell)
-        self.cell = cell
-
-    def __str__(self) -> str:
-        c = self.cell
-        return f"table {c.table} has no {c.metric} of {c.method!r} on {c.dataset} at {c.mask_ratio}"
-
-
-class Values:
-    """Cells of several tables. A measured FD stands where the paper has FID."""
-
-    def __init__(self, tables: Tables) -> None:
-        self._cells: dict[Cell, float] = {}
-        for number, table in tables.items():
-            for row in table.itertuples():
-                metric = "FID" if row.metric == "FD" else row.metric
-                if not math.isnan(row.value):
-                    self._cells[Cell(number, row.dataset, row.method, row.mask_ratio, metric)] = float(row.value)
-
-    def __getitem__(self, cell: Cell) -> float:
-        try:
-            return self._cells[cell]
-        except KeyError:
-            raise MissingValue(cell) from None
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """ "`better` is better than `worse`", by at least `margin` (in the metric's unit) if that is not zero."""
-
-    better: Cell
-    worse: Cell
-    margin: float = 0.0
-
-    def advantage(self, values: Values) -> float:
-        """How much better `better` is, positive if it is, whatever the metric's direction."""
-        difference = values[self.better] - values[self.worse]
-        return difference if self.better.metric in HIGHER_IS_BETTER else -difference
-
-    def holds(self, values: Values) -> bool:
-        """Strictly better; a margin is met when the advantage reaches it at the printed precision."""
-        advantage = self.advantage(values)
-        return round(advantage, DIGITS) >= self.margin if self.margin else advantage > 0
 
 
 def slots(m: int) -> str:
@@ -163,114 +111,193 @@ COMPARISONS: dict[str, tuple[Comparison, ...]] = {
 """Claims that are conjunctions: the claim holds if every comparison does."""
 
 
-def second_best_gain(values: Values, dataset: str, ratio: str, metric: str, *, relative: bool = False) -> float:
+def second_best_gain(values: Values, dataset: str, ratio: str, metric: str, *, relative: bool = False) -> Number:
     """Advantage of Ours over Table 1's best baseline, absolute or as a share of that baseline's value."""
     ours = Cell(1, dataset, "Ours", ratio, metric)
-    others = [ours._replace(method=method) for method in BASELINES]
-    gain, rival = min((Comparison(ours, other).advantage(values), other) for other in others)
-    return gain / values[rival] if relative else gain
+    rivals = [ours._replace(method=method) for method in BASELINES]
+    gain = np.min([Comparison(ours, rival).advantage(values) for rival in rivals], axis=0)
+    best = (np.max if metric in HIGHER_IS_BETTER else np.min)([values[rival] for rival in rivals], axis=0)
+    return gain / best if relative else gain
 
 
-def _largest_gain_at_largest_holes(values: Values) -> bool:
-    """C11; L1 and FID are compared as shares (their size grows with the hole), PSNR and SSIM as they are."""
-    for dataset in DATASETS:
-        for metric in METRICS:
-            relative = metric not in HIGHER_IS_BETTER
-            gains = [second_best_gain(values, dataset, r, metric, relative=relative) for r in RATIOS]
-            if gains[2] <= max(gains[:2]):
-                return False
-    return True
+_SERIES = tuple((dataset, metric) for dataset in DATASETS for metric in METRICS)
 
 
-def _one_baseline_run(values: Values) -> bool:
-    """C20."""
-    others = ((2, "Full"), (3, "Full"), (4, slots(128)))
-    return all(
-        values[Cell(1, "CelebA-HQ", "Ours", ratio, metric)] == values[Cell(table, "CelebA-HQ", method, ratio, metric)]
-        for table, method in others
-        for ratio in RATIOS
-        for metric in METRICS
+def _gains(values: Values, dataset: str, metric: str) -> list[Number]:
+    """Gain over the second best per ratio; L1 and FID as shares (their size grows with the hole)."""
+    relative = metric not in HIGHER_IS_BETTER
+    return [second_best_gain(values, dataset, ratio, metric, relative=relative) for ratio in RATIOS]
+
+
+def _grows(values: Values, dataset: str, metric: str) -> np.ndarray:
+    gains = _gains(values, dataset, metric)
+    return np.asarray(gains[2] > np.maximum(gains[0], gains[1]))
+
+
+def _largest_gain_at_largest_holes(values: Values) -> np.ndarray:
+    """C11."""
+    return np.logical_and.reduce([_grows(values, dataset, metric) for dataset, metric in _SERIES])
+
+
+def _gain_words(values: Values) -> str:
+    def words(dataset: str, metric: str) -> str:
+        gains = _gains(values, dataset, metric)
+        if metric in HIGHER_IS_BETTER:
+            return f"{label(metric)} on {dataset} " + ", ".join(number(gain) for gain in gains)
+        return f"{label(metric)} on {dataset} " + ", ".join(f"{100 * g:.1f}%" for g in gains)
+
+    others = [words(*series) for series in _SERIES if not _grows(values, *series)]
+    counted = (
+        f"In {len(_SERIES) - len(others)} of {len(_SERIES)} series the gain over the second best is largest at 40-60%"
     )
+    return f"{counted}; not, from small to large holes: {listed(others)}." if others else f"{counted}."
 
 
-def _memory(values: Values, m: int, ratio: str, metric: str) -> float:
+_SAME_RUN = tuple(
+    tuple(
+        Cell(table, "CelebA-HQ", method, ratio, metric)
+        for table, method in ((1, "Ours"), (2, "Full"), (3, "Full"), (4, slots(128)))
+    )
+    for ratio in RATIOS
+    for metric in METRICS
+)
+
+
+def _one_run(values: Values) -> np.ndarray:
+    """C20."""
+    return np.logical_and.reduce([values[row[0]] == values[other] for row in _SAME_RUN for other in row[1:]])
+
+
+def _one_run_words(values: Values) -> str:
+    equal = sum(len({float(values[cell]) for cell in row}) == 1 for row in _SAME_RUN)
+    return f"{equal} of {len(_SAME_RUN)} values are the same in all four tables."
+
+
+def _memory(values: Values, m: int, ratio: str, metric: str) -> Number:
     """A cell of Table 4 with the sign turned so that higher is better."""
     value = values[Cell(4, "CelebA-HQ", slots(m), ratio, metric)]
     return value if metric in HIGHER_IS_BETTER else -value
 
 
-def _psnr_fits_its_column(values: Values) -> bool:
+def _psnr_fits_its_column(values: Values) -> np.ndarray:
     """C21: the best PSNR of all m must not stand in the column that loses to m=128 in every other metric."""
-    psnrs = {m: _memory(values, m, "40-60%", "PSNR") for m in SLOTS}
-    if psnrs[512] < max(psnrs.values()):
-        return True
+    psnrs = [_memory(values, m, "40-60%", "PSNR") for m in SLOTS]
+    not_best = psnrs[-1] < np.max(psnrs, axis=0)
     rest = [metric for metric in METRICS if metric != "PSNR"]
-    return any(_memory(values, 512, "40-60%", k) >= _memory(values, 128, "40-60%", k) for k in rest)
+    wins = [_memory(values, 512, "40-60%", k) >= _memory(values, 128, "40-60%", k) for k in rest]
+    return np.logical_or.reduce([not_best, *wins])
 
 
-def is_unimodal(values: Values, ratio: str, metric: str) -> bool:
+def _psnr_words(values: Values) -> str:
+    cells = [Cell(4, "CelebA-HQ", slots(m), "40-60%", "PSNR") for m in SLOTS]
+    rest = [
+        f"{label(k)} {number(values[cells[-1]._replace(metric=k)])} against "
+        f"{number(values[cells[2]._replace(metric=k)])}"
+        for k in METRICS
+        if k != "PSNR"
+    ]
+    psnrs = ", ".join(number(values[cell]) for cell in cells)
+    return f"PSNR at 40-60% over m = 32 to 512: {psnrs}. The rest of column m=512 against m=128: {', '.join(rest)}."
+
+
+def is_unimodal(values: Values, ratio: str, metric: str) -> np.ndarray:
     """Whether quality over m in Table 4 never falls before, and never rises after, a peak at 64 or 128."""
-    curve = [_memory(values, m, ratio, metric) for m in SLOTS]
-    return any(
-        curve[: peak + 1] == sorted(curve[: peak + 1]) and curve[peak:] == sorted(curve[peak:], reverse=True)
-        for peak in (SLOTS.index(64), SLOTS.index(128))
-    )
+    steps = np.diff([_memory(values, m, ratio, metric) for m in SLOTS], axis=0)
+
+    def peaks_at(m: int) -> np.ndarray:
+        peak = SLOTS.index(m)
+        return (steps[:peak] >= 0).all(axis=0) & (steps[peak:] <= 0).all(axis=0)
+
+    return peaks_at(64) | peaks_at(128)
 
 
-def _all_unimodal(values: Values) -> bool:
+_CURVES = tuple((ratio, metric) for ratio in RATIOS for metric in METRICS)
+
+
+def _all_unimodal(values: Values) -> np.ndarray:
     """C22."""
-    return all(is_unimodal(values, ratio, metric) for ratio in RATIOS for metric in METRICS)
+    return np.logical_and.reduce([is_unimodal(values, ratio, metric) for ratio, metric in _CURVES])
 
 
-def _own_slots_are_cheaper(values: Values) -> bool:
+def _unimodal_words(values: Values) -> str:
+    def words(ratio: str, metric: str) -> str:
+        curve = (values[Cell(4, "CelebA-HQ", slots(m), ratio, metric)] for m in SLOTS)
+        return f"{label(metric)} at {ratio} " + ", ".join(map(number, curve))
+
+    others = [words(*curve) for curve in _CURVES if not is_unimodal(values, *curve)]
+    counted = f"{len(_CURVES) - len(others)} of {len(_CURVES)} curves over m have one peak, at 64 or 128"
+    return f"{counted}; not: {listed(others, 3)}." if others else f"{counted}."
+
+
+def _multiply_adds() -> tuple[int, int]:
+    """(own slots only, all slots): multiply-adds of one similarity search of every class."""
+    own = _CLASSES * _SLOTS_PER_CLASS * _WIDTH
+    return own, _CLASSES * own
+
+
+def _own_slots_are_cheaper(values: Values) -> np.ndarray:
     """C25, a count of multiply-adds; it needs no table."""
-    disentangled = _CLASSES * _SLOTS_PER_CLASS * _WIDTH
-    shared = _CLASSES * (_CLASSES * _SLOTS_PER_CLASS) * _WIDTH
-    return disentangled < shared
+    own, every = _multiply_adds()
+    return np.asarray(own < every)
 
 
-def _ctsdg_rows_agree(values: Values) -> bool:
+def _cost_words(values: Values) -> str:
+    own, every = _multiply_adds()
+    return f"Counted, not timed: {own:,} against {every:,} multiply-adds a search ({every // own} times)."
+
+
+def _errors(dataset: str) -> dict[str, Cell]:
+    return {method: Cell(1, dataset, method, RATIOS[0], "L1_percent") for method in (*BASELINES, "Ours")}
+
+
+def _ctsdg_rank(values: Values, dataset: str) -> Number:
+    """How many of the seven methods have a lower L1 at 1-20% than CTSDG."""
+    cells = _errors(dataset)
+    return np.sum([values[cell] < values[cells["CTSDG"]] for cell in cells.values()], axis=0)
+
+
+def _ctsdg_rows_agree(values: Values) -> np.ndarray:
     """C26: CTSDG's rank in L1 at 1-20% among the seven methods moves by at most one between the data sets."""
-    ranks = []
-    for dataset in DATASETS:
-        errors = {m: values[Cell(1, dataset, m, RATIOS[0], "L1_percent")] for m in (*BASELINES, "Ours")}
-        ranks.append(sum(error < errors["CTSDG"] for error in errors.values()))
-    return abs(ranks[0] - ranks[1]) <= 1
+    return np.asarray(np.abs(_ctsdg_rank(values, DATASETS[0]) - _ctsdg_rank(values, DATASETS[1])) <= 1)
 
 
-RULES: dict[str, Callable[[Values], bool]] = {
-    "C11": _largest_gain_at_largest_holes,
-    "C20": _one_baseline_run,
-    "C21": _psnr_fits_its_column,
-    "C22": _all_unimodal,
-    "C25": _own_slots_are_cheaper,
-    "C26": _ctsdg_rows_agree,
+def _ctsdg_words(values: Values) -> str:
+    ranks = (
+        f"{int(_ctsdg_rank(values, dataset)) + 1} of {len(_errors(dataset))} on {dataset} "
+        f"({number(values[_errors(dataset)['CTSDG']])})"
+        for dataset in DATASETS
+    )
+    return f"CTSDG's rank in L1 at {RATIOS[0]}: {', '.join(ranks)}."
+
+
+_TABLE1 = tuple(
+    Cell(1, dataset, method, ratio, metric)
+    for dataset in DATASETS
+    for method in (*BASELINES, "Ours")
+    for ratio in RATIOS
+    for metric in METRICS
+)
+_MEMORIES = tuple(Cell(4, "CelebA-HQ", slots(m), ratio, k) for m in SLOTS for ratio in RATIOS for k in METRICS)
+
+RULES: dict[str, Rule] = {
+    "C11": Rule(_TABLE1, _largest_gain_at_largest_holes, _gain_words),
+    "C20": Rule(tuple(cell for row in _SAME_RUN for cell in row), _one_run, _one_run_words),
+    "C21": Rule(
+        tuple(
+            c
+            for c in _MEMORIES
+            if c.mask_ratio == "40-60%" and (c.metric == "PSNR" or c.method in (slots(128), slots(512)))
+        ),
+        _psnr_fits_its_column,
+        _psnr_words,
+    ),
+    "C22": Rule(_MEMORIES, _all_unimodal, _unimodal_words),
+    "C25": Rule((), _own_slots_are_cheaper, _cost_words),
+    "C26": Rule(tuple(c for d in DATASETS for c in _errors(d).values()), _ctsdg_rows_agree, _ctsdg_words),
 }
 """Claims about the shape of a table."""
 
-
-def check(claim: str, tables: Tables) -> bool:
-    """Whether a claim ("C01" ... "C27") holds on tables (number -> DataFrame as `papers.load_table` returns).
-
-    A cell that the check needs and the tables lack raises `MissingValue`, unless what can be compared already
-    refutes the claim. An unknown claim raises KeyError.
-    """
-    values = Values(tables)
-    if claim in RULES:
-        return RULES[claim](values)
-    missing: MissingValue | None = None
-    for comparison in COMPARISONS[claim]:
-        try:
-            if not comparison.holds(values):
-                return False
-        except MissingValue as error:
-            missing = missing or error
-    if missing:
-        raise missing
-    return True
-
-
-CHECKS: dict[str, Callable[[Tables], bool]] = {
-    claim: (lambda tables, claim=claim: check(claim, tables)) for claim in sorted({**COMPARISONS, **RULES})
+CHECKS: dict[str, Check] = {
+    claim: RULES.get(claim) or Conjunction(COMPARISONS[claim]) for claim in sorted({**COMPARISONS, **RULES})
 }
-"""Claim id -> check(tables) -> bool."""
+"""Claim id ("C01" ... "C27") -> check."""
