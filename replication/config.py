@@ -99,6 +99,7 @@ class Evaluation:
     seed: NonNegative
     extractor: Literal["attributes", "inception"]
     inception_weights: str | None = None
+    lpips_weights: str | None = None
 
 
 @dataclass(frozen=True)

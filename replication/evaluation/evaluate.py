@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,17 +24,12 @@ from replication.data.masks import BUCKETS, MaskStore
 from replication.data.pairs import EvaluationPairs
 from replication.data.store import FaceStore
 from replication.errors import InputError
+from replication.evaluation.discriminability import NotConverged, discriminative_scores
 from replication.evaluation.frechet import FeatureExtractor, frechet_distance, metric_key
-from replication.evaluation.metrics import (
-    PSNR_CAP,
-    composite,
-    l1_hole_percent,
-    l1_percent,
-    psnr,
-    ssim,
-    to_uint8,
-)
-from replication.evaluation.protocol import protocol, reported_metrics
+from replication.evaluation.metrics import METRICS, PSNR_CAP
+from replication.evaluation.perceptual_distance import PerceptualDistance
+from replication.evaluation.pixels import composite, to_uint8
+from replication.evaluation.protocol import ALSO, Selection, own_name, protocol, select
 
 DECIMALS = 6  # of metrics files in git: far below any effect, above the noise between machines
 
@@ -67,6 +62,8 @@ def evaluate(
     made_by: Mapping[str, Any],
     per_bucket: int | None = None,
     seed: int = 0,
+    also: Sequence[str] = ALSO,
+    lpips: PerceptualDistance | None = None,
 ) -> dict[str, Any]:
     """Complete every pair, measure the composites, write the results folder and return the metrics file.
 
@@ -76,19 +73,22 @@ def evaluate(
     `samples`: how many first composites of each bucket are kept. `per_bucket`: use only so many first pairs.
     `seed` goes to `inpainter.inpaint` with every batch. `made_by`: what the caller knows of the run (profile,
     steps, commit ...); data set, image size, counts, features, pairs and protocol are added here.
+    `also`: which metrics of `protocol.ALSO` are reported beside the main ones; one that has no value (the images are
+    too small, no `lpips` is given, a classifier did not converge) is named in the protocol under "left_out".
 
     Writes `out_folder`, whole or not at all: per_image.parquet, features.npz (each bucket: float32 (n, d);
     "real": features of the distinct test images, "real_image_row": their rows in the store), samples.npz
     (each bucket: uint8 (k, S, S, 3)) and card.json.
 
-    Returns {bucket: {"L1_percent", "FID" or "FD", "PSNR", "SSIM"}, ..., "made_by": [{...}]}: means over
-    images, rounded to 6 decimals. They depend on `batch_size` only as far as the networks' arithmetic does.
+    Returns {bucket: {"L1_percent", "FID" or "FD", "PSNR", "SSIM", further metrics}, ..., "made_by": [{...}]}: means
+    over images or scores of the set, finite and rounded to 6 decimals, the same keys in every bucket. They depend
+    on `batch_size` only as far as the networks' arithmetic does.
 
-    Raises InputError if pairs, faces and masks do not belong together or a bucket has fewer than 2 pairs, and
-    ProtocolError, naming experiment and image, if a known pixel was changed or a value is not finite.
+    Raises InputError if pairs, faces and masks do not belong together, a bucket has fewer than 2 pairs or a metric
+    is unknown, and ProtocolError, naming experiment and image, if a known pixel was changed or a value is not finite.
     """
     device = torch.device(device)
-    frechet_key = metric_key(extractor)
+    selection = select(extractor, store.size, also=also, lpips=lpips)
     counts = {bucket: len(pairs.bucket(bucket, per_bucket)) for bucket in BUCKETS}
     for bucket, count in counts.items():
         if count < 2:
@@ -102,7 +102,7 @@ def evaluate(
         rows, vectors, pictures = [], [], []
         for batch in batches:
             completed, truth, mask = _complete(inpainter, store, batch, experiment=experiment, device=device, seed=seed)
-            rows.append(_rows(completed, truth, mask, batch))
+            rows.append(_rows(selection, completed, truth, mask, batch, experiment))
             vectors.append(_features(extractor, completed, experiment))
             wanted = max(0, samples - sum(len(part) for part in pictures))
             pictures.append(completed[:wanted].permute(0, 2, 3, 1).cpu().numpy())
@@ -116,13 +116,17 @@ def evaluate(
 
     real_rows = np.unique(per_image["image_row"].to_numpy())
     real = _real_features(extractor, store, real_rows, batch_size, device, experiment)
+    same_images = {
+        bucket: real[np.searchsorted(real_rows, table["image_row"].to_numpy())]
+        for bucket, table in zip(BUCKETS, tables, strict=True)
+    }
+    scores, failed = _set_scores(selection, extractor, features, same_images)
+    selection = selection.without(failed)
     metrics: dict[str, Any] = {}
     for bucket, table in zip(BUCKETS, tables, strict=True):
-        means = {name: table[name].mean() for name in ("L1_percent", "PSNR", "SSIM")}
-        same_images = real[np.searchsorted(real_rows, table["image_row"].to_numpy())]
-        means[frechet_key] = frechet_distance(features[bucket], same_images)
-        metrics[bucket] = {name: round(float(means[name]), DECIMALS) for name in reported_metrics(extractor)}
-    block = protocol(extractor, counts)
+        values = {name: table[name].mean() for name in selection.per_image} | scores[bucket]
+        metrics[bucket] = {name: round(float(values[name]), DECIMALS) for name in selection.keys}
+    block = protocol(extractor, counts, selection)
     metrics["made_by"] = [
         {
             **made_by,
@@ -178,21 +182,46 @@ def _complete(
     return composite(to_uint8(output).to(target), truth, mask), truth, mask
 
 
-def _rows(completed: Tensor, truth: Tensor, mask: Tensor, batch: Mapping[str, Any]) -> pd.DataFrame:
+def _rows(
+    selection: Selection, completed: Tensor, truth: Tensor, mask: Tensor, batch: Mapping[str, Any], experiment: str
+) -> pd.DataFrame:
     """One row per image: which pair it is, and its metrics."""
     values = {
-        "L1_percent": l1_percent(completed, truth),
-        "PSNR": psnr(completed, truth),
-        "SSIM": ssim(completed, truth),
-        "L1_hole_percent": l1_hole_percent(completed, truth, mask),
-    }
-    pair = {
         "image_row": batch["image_rows"],
         "image_id": batch["ids"],
         "mask_row": batch["mask_rows"],
         "ratio": batch["ratios"],
     }
-    return pd.DataFrame(pair | {name: value.cpu().numpy() for name, value in values.items()})
+    for name in selection.per_image:
+        if name == "LPIPS":
+            metric = selection.lpips.distance(completed, truth)
+        else:
+            metric = METRICS[name].compute(completed, truth, mask)
+        _refuse(~torch.isfinite(metric[:, None]), f"{name} is not finite", batch, experiment)
+        values[name] = metric.cpu().numpy()
+    return pd.DataFrame(values)
+
+
+def _set_scores(
+    selection: Selection,
+    extractor: FeatureExtractor,
+    completed: Mapping[str, np.ndarray],
+    real: Mapping[str, np.ndarray],
+) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
+    """Scores of whole buckets from their features, and the reasons why some have none in any bucket."""
+    discriminative = [own_name(name, extractor) for name in ("U_IDS", "P_IDS")]
+    scores: dict[str, dict[str, float]] = {}
+    failed: dict[str, str] = {}
+    for bucket in completed:
+        scores[bucket] = {metric_key(extractor): frechet_distance(completed[bucket], real[bucket])}
+        if set(discriminative) & set(selection.keys):
+            try:
+                pair = discriminative_scores(real[bucket], completed[bucket])
+            except NotConverged as error:
+                failed |= {name: f"{bucket}: {error}" for name in discriminative if name in selection.keys}
+            else:
+                scores[bucket] |= dict(zip(discriminative, pair, strict=True))
+    return scores, failed
 
 
 def _refuse(bad: Tensor, what: str, batch: Mapping[str, Any], experiment: str) -> None:
@@ -200,8 +229,8 @@ def _refuse(bad: Tensor, what: str, batch: Mapping[str, Any], experiment: str) -
     faulty = bad.flatten(1).any(1)
     if faulty.any():
         first = int(faulty.int().argmax())
-        number = int(bad[first].any(0).sum())
-        raise ProtocolError(f"{experiment}: {what} in image {batch['ids'][first]!r} ({number} pixels)")
+        pixels = f" ({int(bad[first].any(0).sum())} pixels)" if bad.ndim == 4 else ""
+        raise ProtocolError(f"{experiment}: {what} in image {batch['ids'][first]!r}{pixels}")
 
 
 @torch.no_grad()
@@ -235,7 +264,8 @@ class Results:
     """A results folder, opened for reading. Arrays are loaded when asked for.
 
     per_image: one row per bucket and image (experiment, dataset, bucket, image_row, image_id, mask_row,
-    ratio, L1_percent, PSNR, SSIM, L1_hole_percent). card: `card.json`, the metrics file under "metrics".
+    ratio, and the reported metrics that an image has: L1_percent, PSNR, SSIM, L1_hole_percent ...).
+    card: `card.json`, the metrics file under "metrics".
     """
 
     def __init__(self, folder: Path, per_image: pd.DataFrame, card: dict[str, Any]) -> None:

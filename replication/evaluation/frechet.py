@@ -109,14 +109,14 @@ def _inception() -> nn.Module:
     return network
 
 
-# Order of the forward pass; torchvision's two max pools come after the 2b and the 4a convolutions.
-_STAGES = (
-    ("Conv2d_1a_3x3", "Conv2d_2a_3x3", "Conv2d_2b_3x3", "maxpool1"),
-    ("Conv2d_3b_1x1", "Conv2d_4a_3x3", "maxpool2"),
-    ("Mixed_5b", "Mixed_5c", "Mixed_5d"),
-    ("Mixed_6a", "Mixed_6b", "Mixed_6c", "Mixed_6d", "Mixed_6e"),
-    ("Mixed_7a", "Mixed_7b", "Mixed_7c", "avgpool"),
-)
+# Order of the forward pass, cut where pytorch-fid's --dims cuts it: width of the features -> layers up to there.
+# torchvision's two max pools come after the 2b and the 4a convolutions.
+_STAGES = {
+    64: ("Conv2d_1a_3x3", "Conv2d_2a_3x3", "Conv2d_2b_3x3", "maxpool1"),
+    192: ("Conv2d_3b_1x1", "Conv2d_4a_3x3", "maxpool2"),
+    768: ("Mixed_5b", "Mixed_5c", "Mixed_5d", "Mixed_6a", "Mixed_6b", "Mixed_6c", "Mixed_6d", "Mixed_6e"),
+    2048: ("Mixed_7a", "Mixed_7b", "Mixed_7c"),
+}
 
 
 class InceptionFeatures:
@@ -124,19 +124,23 @@ class InceptionFeatures:
 
     Preprocessing is pytorch-fid's: values / 255, bilinear to 299 x 299 (no antialias), then 2 x - 1.
     `weights_path` is a local file, read with `weights_only=True`; nothing is ever downloaded. The name is
-    "FID" if the file's sha256 begins with 6726825d, else "FD (<file name>)".
+    "FID" if the file's sha256 begins with 6726825d, else "FD (<file name>)"; `features` are the same either way.
+    `dims` takes earlier, narrower features instead (64, 192, 768, as pytorch-fid's --dims), averaged over
+    positions, which make no FID.
 
-    A missing or unsuitable file raises InputError.
+    A missing or unsuitable file, or other `dims`, raise InputError.
     """
 
-    def __init__(self, weights_path: str | Path, *, device: str | torch.device = "cpu") -> None:
+    def __init__(self, weights_path: str | Path, *, device: str | torch.device = "cpu", dims: int = 2048) -> None:
+        if dims not in _STAGES:
+            raise InputError(f"Inception features have no width {dims}; there are {', '.join(map(str, _STAGES))}")
         path = Path(weights_path)
         if not path.is_file():
             raise InputError(f"Inception weights {path} do not exist; expected the file {INCEPTION_FILE}")
         with path.open("rb") as file:
             self.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        self.verified = self.sha256.startswith(INCEPTION_SHA256_PREFIX)
-        self.name = "FID" if self.verified else f"FD ({path.name})"
+        self.verified = self.sha256.startswith(INCEPTION_SHA256_PREFIX) and dims == 2048
+        self.name = "FID" if self.verified else f"FD ({path.name}{'' if dims == 2048 else f', {dims} wide'})"
         network = _inception()
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
@@ -144,8 +148,8 @@ class InceptionFeatures:
         except Exception as error:  # the loader raises a dozen kinds for a wrong or cut file
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise InputError(f"{path} does not hold the weights of pytorch-fid's Inception: {reason}") from error
-        layers = [getattr(network, name) for stage in _STAGES for name in stage]
-        self.network = nn.Sequential(*layers).eval().requires_grad_(False).to(device)
+        layers = [getattr(network, name) for width, stage in _STAGES.items() if width <= dims for name in stage]
+        self.network = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1)).eval().requires_grad_(False).to(device)
         self.device = torch.device(device)
 
     def to(self, device: str | torch.device) -> InceptionFeatures:
@@ -156,7 +160,7 @@ class InceptionFeatures:
 
     @torch.no_grad()
     def features(self, images: Tensor) -> Tensor:
-        """uint8 (B, 3, H, W) of any size -> float32 (B, 2048) on the device of the network."""
+        """uint8 (B, 3, H, W) of any size -> float32 (B, `dims`) on the device of the network."""
         if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
             raise InputError(f"Inception takes uint8 (B, 3, H, W), got {tuple(images.shape)} {images.dtype}")
         x = images.to(self.device).float() / 255

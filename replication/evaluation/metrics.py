@@ -1,33 +1,63 @@
-"""Image metrics of the inpainting literature on batches of 8-bit images, each tied to a reference.
+"""The catalogue of metrics: each defined once, as the function that computes it and as data that travels with numbers.
 
-Every function takes uint8 tensors (B, 3, H, W) and returns float64 (B,), one value per image; arithmetic is
-float64 and elementwise up to the last mean, so the size of a batch cannot change a number.
+`METRICS` holds for every metric what is measured and how, the reference implementation, and the tolerance to which
+the tests agree with it; `protocol.protocol` copies that into every result file.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any
 
-import torch
 from torch import Tensor
 
-from replication.errors import InputError
+from replication.evaluation.pixels import (
+    PSNR_CAP,
+    composite,
+    l1_hole_percent,
+    l1_percent,
+    psnr,
+    psnr_hole,
+    to_uint8,
+)
+from replication.evaluation.structural_similarity import (
+    EDGECONNECT_WINDOW,
+    MS_SSIM_SMALLEST_SIDE,
+    SCALE_WEIGHTS,
+    WINDOW,
+    ms_ssim,
+    ssim,
+    ssim_edgeconnect,
+)
 
-PSNR_CAP = 100.0  # dB, given to identical images, whose PSNR is infinite
-
-_WINDOW = 11  # Wang et al. 2004, section III.B
-_SIGMA = 1.5
-_K1, _K2, _RANGE = 0.01, 0.03, 255.0
+__all__ = [
+    "METRICS",
+    "PSNR_CAP",
+    "Metric",
+    "composite",
+    "l1_hole_percent",
+    "l1_percent",
+    "ms_ssim",
+    "psnr",
+    "psnr_hole",
+    "ssim",
+    "ssim_edgeconnect",
+    "to_uint8",
+]
 
 
 @dataclass(frozen=True)
 class Metric:
     """What a number in a table means, in a form that tables and cards can print.
 
-    `better` is "lower" or "higher"; `tolerance` is the largest absolute difference to `reference`
-    that the tests allow (relative for the Fréchet distance).
+    `better` is "lower" or "higher". `bounds` are the least and the largest possible value (None: unbounded).
+    `output` says what of a method's output is measured, `region` on which pixels, `data_range` on which scale,
+    `colour` on which channels, `window` in which neighbourhood, `weights` with which published weights (of scales or
+    networks). `smallest_side`: a smaller image has no value. `tolerance` is the largest absolute difference to
+    `reference` that the tests allow (relative for the Fréchet distance). `compute` maps (completed, truth, mask),
+    uint8 (B, 3, H, W) twice and (B, 1, H, W) with 1 = hole, to float64 (B,); it is None where a network or the
+    whole set is needed.
     """
 
     name: str
@@ -35,10 +65,29 @@ class Metric:
     unit: str
     better: str
     per_image: bool
+    bounds: tuple[float | None, float | None]
     definition: str
     reference: str
     tolerance: float
+    output: str = "composite, 8 bits"
+    region: str = "whole image"
+    data_range: str = "0 to 255"
+    colour: str = "RGB"
+    window: str | None = None
+    weights: str | None = None
+    smallest_side: int = 1
+    compute: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
 
+    def data(self) -> dict[str, Any]:
+        """Everything but the name and the function, JSON-ready."""
+        kept = {
+            field.name: getattr(self, field.name) for field in fields(self) if field.name not in ("name", "compute")
+        }
+        return {**kept, "bounds": list(self.bounds)}
+
+
+_PERCENT = "% of the full range"
+_GAUSSIAN = f"Gaussian {WINDOW} x {WINDOW}, sigma 1.5, windows inside the image only"
 
 _FRECHET = (
     "Squared Fréchet distance between Gaussians fitted to the features of the composites and of the same "
@@ -46,7 +95,47 @@ _FRECHET = (
     "number of images. Features: "
 )
 _FRECHET_REFERENCE = "pytorch_fid.fid_score.calculate_frechet_distance (pytorch-fid 0.3.0)"
-_PERCENT = "% of the full range"
+_INCEPTION = "pool3 (2048) of pytorch-fid's Inception, whose weights are checked by hash."
+_OTHER = "the network named beside the number; "
+
+_UNPAIRED = (
+    "Share of real and completed images that a linear SVM (squared hinge, l2, C 1), fitted to the features of both, "
+    "puts on the wrong side; judged on the images it was fitted to, so it depends on their number. Features: "
+)
+_PAIRED = (
+    "Share of completed images that lie further on the real side of U-IDS's plane than their own original; "
+    "a tie counts for the original. Features: "
+)
+_SVM = "sklearn.svm.LinearSVC(dual=False) as in zsyzzsoft/co-mod-gan, metrics/inception_discriminative_score.py"
+
+
+def _frechet(name: str, features: str) -> Metric:
+    return Metric(
+        name=name,
+        label=name,
+        unit="",
+        better="lower",
+        per_image=False,
+        bounds=(0, None),
+        definition=_FRECHET + features,
+        reference=_FRECHET_REFERENCE,
+        tolerance=1e-6,
+    )
+
+
+def _discriminative(name: str, upper: float, definition: str) -> Metric:
+    return Metric(
+        name=name,
+        label=name.replace("_", "-"),
+        unit="",
+        better="higher",
+        per_image=False,
+        bounds=(0, upper),
+        definition=definition,
+        reference=_SVM,
+        tolerance=1e-12,
+    )
+
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
@@ -57,41 +146,27 @@ METRICS: dict[str, Metric] = {
             unit=_PERCENT,
             better="lower",
             per_image=True,
+            bounds=(0, 100),
             definition="100 times the mean absolute difference over all pixels and RGB channels, divided by "
             "255, averaged over images.",
             reference="numpy: 100 * abs(a - b).mean() / 255",
             tolerance=1e-9,
+            compute=lambda completed, truth, mask: l1_percent(completed, truth),
         ),
-        Metric(
-            name="FID",
-            label="FID",
-            unit="",
-            better="lower",
-            per_image=False,
-            definition=_FRECHET + "pool3 (2048) of pytorch-fid's Inception, whose weights are checked by hash.",
-            reference=_FRECHET_REFERENCE,
-            tolerance=1e-6,
-        ),
-        Metric(
-            name="FD",
-            label="FD",
-            unit="",
-            better="lower",
-            per_image=False,
-            definition=_FRECHET + "the network named beside the number; not comparable with any FID.",
-            reference=_FRECHET_REFERENCE,
-            tolerance=1e-6,
-        ),
+        _frechet("FID", _INCEPTION),
+        _frechet("FD", _OTHER + "not comparable with any FID."),
         Metric(
             name="PSNR",
             label="PSNR",
             unit="dB",
             better="higher",
             per_image=True,
+            bounds=(0, None),
             definition="20 log10(255 / RMSE) of each image over all RGB values, averaged over images; "
             f"identical images count as {PSNR_CAP:g} dB.",
             reference="skimage.metrics.peak_signal_noise_ratio(data_range=255)",
             tolerance=1e-9,
+            compute=lambda completed, truth, mask: psnr(completed, truth),
         ),
         Metric(
             name="SSIM",
@@ -99,12 +174,17 @@ METRICS: dict[str, Metric] = {
             unit="",
             better="higher",
             per_image=True,
+            bounds=(-1, 1),
             definition="Wang et al. 2004: Gaussian window 11 x 11, sigma 1.5, population covariance, K1 .01, "
             "K2 .03, range 255, per RGB channel, mean over the pixels whose window lies inside the image, "
             "averaged over images.",
             reference="skimage.metrics.structural_similarity(gaussian_weights=True, sigma=1.5, "
             "use_sample_covariance=False, channel_axis=-1, data_range=255)",
             tolerance=1e-6,
+            colour="per RGB channel, averaged",
+            window=_GAUSSIAN,
+            smallest_side=WINDOW,
+            compute=lambda completed, truth, mask: ssim(completed, truth),
         ),
         Metric(
             name="L1_hole_percent",
@@ -112,124 +192,84 @@ METRICS: dict[str, Metric] = {
             unit=_PERCENT,
             better="lower",
             per_image=True,
+            bounds=(0, 100),
             definition="L1_percent over the pixels of the hole only, averaged over images.",
             reference="numpy: 100 * abs(a - b)[hole].mean() / 255",
             tolerance=1e-9,
+            region="hole",
+            compute=l1_hole_percent,
         ),
+        Metric(
+            name="PSNR_hole",
+            label="PSNR in the hole",
+            unit="dB",
+            better="higher",
+            per_image=True,
+            bounds=(0, None),
+            definition="PSNR over the RGB values of the hole's pixels only, averaged over images; a hole that is "
+            f"filled without any error counts as {PSNR_CAP:g} dB.",
+            reference="skimage.metrics.peak_signal_noise_ratio(a[hole], b[hole], data_range=255)",
+            tolerance=1e-9,
+            region="hole",
+            compute=psnr_hole,
+        ),
+        Metric(
+            name="SSIM_edgeconnect",
+            label="SSIM (EdgeConnect)",
+            unit="",
+            better="higher",
+            per_image=True,
+            bounds=(-1, 1),
+            definition="SSIM as scripts/metrics.py of knazeri/edge-connect computes it: gray images (.2125 R + .7154 G "
+            "+ .0721 B) in [0, 1], uniform window 51 x 51, sample covariance, K1 .01, K2 .03, mean over the pixels "
+            "whose window lies inside the image, averaged over images; float64 throughout.",
+            reference="skimage.metrics.structural_similarity(rgb2gray(a), rgb2gray(b), win_size=51, data_range=1)",
+            tolerance=1e-6,
+            data_range="0 to 1",
+            colour="gray: .2125 R + .7154 G + .0721 B",
+            window=f"uniform {EDGECONNECT_WINDOW} x {EDGECONNECT_WINDOW}, windows inside the image only",
+            smallest_side=EDGECONNECT_WINDOW,
+            compute=lambda completed, truth, mask: ssim_edgeconnect(completed, truth),
+        ),
+        Metric(
+            name="MS_SSIM",
+            label="MS-SSIM",
+            unit="",
+            better="higher",
+            per_image=True,
+            bounds=(0, 1),
+            definition="Wang, Simoncelli and Bovik 2003: the product over five scales, each half as large as the one "
+            "before by 2 x 2 means, of the mean contrast-structure term to the power of the scale's weight, with "
+            "luminance at the coarsest scale; a negative mean counts as 0. SSIM's window, K1, K2 and range; per RGB "
+            "channel, averaged over channels, then over images. "
+            "What ExGAN prints under this name falls with quality, as 1 - MS-SSIM does.",
+            reference="the same formula by scipy.ndimage.gaussian_filter(sigma=1.5, truncate=3.5) and numpy, with "
+            "skimage.metrics.structural_similarity at the coarsest scale",
+            tolerance=1e-6,
+            colour="per RGB channel, averaged",
+            window=f"{_GAUSSIAN}, at each of {len(SCALE_WEIGHTS)} scales",
+            weights=f"scales, fine to coarse: {', '.join(map(str, SCALE_WEIGHTS))}",
+            smallest_side=MS_SSIM_SMALLEST_SIDE,
+            compute=lambda completed, truth, mask: ms_ssim(completed, truth),
+        ),
+        Metric(
+            name="LPIPS",
+            label="LPIPS",
+            unit="",
+            better="lower",
+            per_image=True,
+            bounds=(0, None),
+            definition="Zhang et al. 2018, version 0.1, by the lpips package: weighted squared distance of unit-"
+            "normalised features of five layers of the trunk named beside the number, averaged over positions, "
+            "summed over layers, averaged over images; float32.",
+            reference="lpips.LPIPS(net=..., version='0.1') of lpips 0.1.4 with the same trunk",
+            tolerance=1e-6,
+            data_range="-1 to 1",
+            weights="the trunk's file as published by torchvision, checked by hash; linear layers of the package",
+        ),
+        _discriminative("U_IDS", 0.5, _UNPAIRED + _INCEPTION),
+        _discriminative("P_IDS", 1, _PAIRED + _INCEPTION),
+        _discriminative("U_DS", 0.5, _UNPAIRED + _OTHER + "not comparable with any U-IDS."),
+        _discriminative("P_DS", 1, _PAIRED + _OTHER + "not comparable with any P-IDS."),
     )
 }
-
-
-def to_uint8(images: Tensor) -> Tensor:
-    """Float images in [-1, 1] -> uint8 of the same shape: (x + 1) * 127.5, rounded half to even, clamped.
-
-    This is what saving a PNG and loading it again does; an image that came from 8 bits
-    (x = v / 127.5 - 1) returns to exactly v. Values that are not finite raise InputError.
-    """
-    if not torch.isfinite(images).all():
-        raise InputError("an image holds NaN or infinity; every value must be finite (nominally in [-1, 1])")
-    return images.float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
-
-
-def composite(raw: Tensor, image: Tensor, mask: Tensor) -> Tensor:
-    """The raw output inside the hole, the input outside it: (B, C, H, W) of the dtype of both.
-
-    `mask` (B, 1, H, W): 1 (or True) = hole. Known pixels are copied, never multiplied, so they come back
-    bit for bit whatever `raw` holds there. Different shapes or types raise InputError.
-    """
-    if raw.shape != image.shape or raw.dtype != image.dtype:
-        raise InputError(
-            f"raw output {tuple(raw.shape)} {raw.dtype} and image {tuple(image.shape)} {image.dtype} "
-            "must have the same shape and type"
-        )
-    return torch.where(mask > 0.5 if mask.is_floating_point() else mask != 0, raw, image)
-
-
-def _check_pair(a: Tensor, b: Tensor) -> None:
-    for name, images in (("first", a), ("second", b)):
-        if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
-            raise InputError(
-                f"the {name} images are {tuple(images.shape)} {images.dtype}; metrics take uint8 (B, 3, H, W)"
-            )
-    if a.shape != b.shape:
-        raise InputError(f"images to compare differ in shape: {tuple(a.shape)} and {tuple(b.shape)}")
-
-
-def _chunk_size(images: Tensor) -> int:
-    # One image at a time stays in a CPU's cache; a GPU wants many at once, but not unbounded memory.
-    return 1 if images.device.type == "cpu" else 64
-
-
-def _chunks(a: Tensor, b: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """The pair in float64, a few images at a time; sums of integers below 2^53 are exact in any order."""
-    _check_pair(a, b)
-    size = _chunk_size(a)
-    for x, y in zip(a.split(size), b.split(size), strict=True):
-        yield x.double(), y.double()
-
-
-def l1_percent(a: Tensor, b: Tensor) -> Tensor:
-    """Mean absolute difference in percent of the range 255: (B,), 0 to 100; an offset d gives 100 d / 255."""
-    totals = torch.cat([(x - y).abs_().sum((1, 2, 3)) for x, y in _chunks(a, b)])
-    return totals * (100.0 / (255.0 * a[0].numel()))
-
-
-def l1_hole_percent(a: Tensor, b: Tensor, mask: Tensor) -> Tensor:
-    """`l1_percent` over the hole pixels only; `mask` (B, 1, H, W), nonzero = hole. An empty hole gives 0."""
-    hole = mask != 0
-    holes = hole.split(_chunk_size(a))
-    totals = [((x - y).abs_() * m).sum((1, 2, 3)) for (x, y), m in zip(_chunks(a, b), holes, strict=True)]
-    return torch.cat(totals) * (100.0 / 255.0) / (3.0 * hole.sum((1, 2, 3)).clamp(min=1))
-
-
-def psnr(a: Tensor, b: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio of each image over its RGB values: (B,) in dB, `PSNR_CAP` if identical.
-
-    The peak is 255; a constant offset d gives 20 log10(255 / d). The mean over images is a mean of
-    decibels, not the PSNR of the mean error.
-    """
-    squared = torch.cat([(x - y).square_().sum((1, 2, 3)) for x, y in _chunks(a, b)]) / a[0].numel()
-    values = 20 * math.log10(255.0) - 10 * torch.log10(squared.clamp(min=1e-30))
-    return torch.where(squared == 0, torch.full_like(values, PSNR_CAP), values)
-
-
-def _gaussian_taps() -> list[float]:
-    half = _WINDOW // 2
-    weights = [math.exp(-0.5 * (offset / _SIGMA) ** 2) for offset in range(-half, half + 1)]
-    return [weight / sum(weights) for weight in weights]
-
-
-def _blur(images: Tensor) -> Tensor:
-    """Gaussian filter without padding, (..., H, W) -> (..., H - 10, W - 10).
-
-    Shifted additions: float64 convolution has no fast CPU kernel (96 ms against 5 for 256 x 256 pixels).
-    """
-    taps, half = _gaussian_taps(), _WINDOW // 2
-    for axis in (-1, -2):
-        size = images.shape[axis] - 2 * half
-        total = images.narrow(axis, half, size) * taps[half]
-        for i in range(half):
-            total.add_(images.narrow(axis, i, size), alpha=taps[i])
-            total.add_(images.narrow(axis, 2 * half - i, size), alpha=taps[i])
-        images = total
-    return images
-
-
-def ssim(a: Tensor, b: Tensor) -> Tensor:
-    """Structural similarity of each image, (B,), 1 for identical images (settings in `METRICS`).
-
-    Images smaller than the 11 x 11 window raise InputError.
-    """
-    _check_pair(a, b)
-    if min(a.shape[-2:]) < _WINDOW:
-        raise InputError(f"SSIM needs images of at least 11 x 11 pixels, got {a.shape[-2]} x {a.shape[-1]}")
-    c1, c2 = (_K1 * _RANGE) ** 2, (_K2 * _RANGE) ** 2
-    values = []
-    for x, y in _chunks(a, b):
-        # The two variances enter only by their sum, so four filtered maps do instead of five.
-        mean_x, mean_y, mean_squares, mean_product = _blur(torch.stack((x, y, x * x + y * y, x * y)))
-        product, squares = mean_x * mean_y, mean_x * mean_x + mean_y * mean_y
-        luminance = (2 * product + c1) / (squares + c1)
-        structure = (2 * (mean_product - product) + c2) / (mean_squares - squares + c2)
-        values.append((luminance * structure).mean((1, 2, 3)))
-    return torch.cat(values)

@@ -18,7 +18,7 @@ from replication.evaluation.evaluate import DECIMALS, evaluate
 from replication.evaluation.uncertainty import Sample, interval
 from replication.pipeline import paths
 from replication.pipeline.provenance import stamp
-from replication.pipeline.trained import dataset_of, load_extractor, load_inpainter
+from replication.pipeline.trained import dataset_of, load_extractor, load_inpainter, load_lpips
 
 
 def evaluate_experiment(parameters: Parameters, name: str) -> dict[str, Any]:
@@ -88,6 +88,7 @@ def _evaluate(parameters: Parameters, name: str, k: int, device: torch.device) -
         out_folder=paths.RESULTS / paths.repeat(name, k),
         samples=parameters.evaluation.samples,
         seed=parameters.evaluation.seed,
+        lpips=load_lpips(parameters, device),
         made_by=stamp(
             parameters,
             method=card["method"],

@@ -13,11 +13,13 @@ from replication.data.masks import BUCKETS, bucket_of, write_mask_store
 from replication.data.pairs import write_pairs
 from replication.data.store import Chunk, write_store
 from replication.errors import InputError
+from replication.evaluation.discriminability import NotConverged, discriminative_scores
 from replication.evaluation.evaluate import ProtocolError, evaluate, read_results
 from replication.evaluation.frechet import frechet_distance
 
 SIZE = 16
 COUNT = 7
+KEYS = ["L1_percent", "FD", "PSNR", "SSIM", "L1_hole_percent", "PSNR_hole", "U_DS", "P_DS"]
 
 
 def _rectangles(rng: np.random.Generator, count: int) -> np.ndarray:
@@ -99,7 +101,7 @@ def test_metrics_file_has_the_agreed_form(evaluated, tmp_path):
     metrics, _ = evaluated
     assert list(metrics) == [*BUCKETS, "made_by"]
     for bucket in BUCKETS:
-        assert list(metrics[bucket]) == ["L1_percent", "FD", "PSNR", "SSIM"]
+        assert list(metrics[bucket]) == KEYS
         assert all(isinstance(value, float) and math.isfinite(value) for value in metrics[bucket].values())
     (made_by,) = metrics["made_by"]
     assert made_by["profile"] == "smoke"
@@ -110,7 +112,8 @@ def test_metrics_file_has_the_agreed_form(evaluated, tmp_path):
     )
     assert made_by["features"] == "FD (channel moments)"
     assert made_by["protocol"]["composite"] is True
-    assert set(made_by["protocol"]["metrics"]) == {"L1_percent", "FD", "PSNR", "SSIM"}
+    assert list(made_by["protocol"]["metrics"]) == KEYS
+    assert set(made_by["protocol"]["left_out"]) == {"SSIM_edgeconnect", "MS_SSIM", "LPIPS"}
     write_json(tmp_path / "full.json", metrics)  # refuses NaN
     assert json.loads((tmp_path / "full.json").read_text()) == metrics
 
@@ -144,12 +147,18 @@ def test_results_recompute_from_the_pairs(data, evaluated):
         assert rows["L1_percent"].to_numpy() == pytest.approx(100 * difference.mean((1, 2, 3)) / 255)
         # Outside the hole nothing differs, so the two L1 columns are tied by the ratio.
         assert (rows["L1_hole_percent"] * rows["ratio"]).to_numpy() == pytest.approx(rows["L1_percent"].to_numpy())
+        hole_psnr = rows["PSNR_hole"] - 10 * np.log10(rows["ratio"])
+        assert hole_psnr.to_numpy() == pytest.approx(rows["PSNR"].to_numpy())
         assert metrics[bucket]["PSNR"] == pytest.approx(rows["PSNR"].mean(), abs=1e-6)
         features = Means().features(torch.from_numpy(expected).permute(0, 3, 1, 2)).numpy()
         assert np.abs(results.features(bucket) - features).max() < 1e-6
         originals = Means().features(torch.from_numpy(images).permute(0, 3, 1, 2)).numpy()
         assert np.abs(results.real_features(bucket) - originals).max() < 1e-6
         assert metrics[bucket]["FD"] == pytest.approx(frechet_distance(features, originals), abs=1e-5)
+        scores = discriminative_scores(results.real_features(bucket), results.features(bucket))
+        assert (metrics[bucket]["U_DS"], metrics[bucket]["P_DS"]) == pytest.approx(scores, abs=1e-6)
+        for name in ("L1_percent", "SSIM", "L1_hole_percent", "PSNR_hole"):
+            assert metrics[bucket][name] == pytest.approx(rows[name].mean(), abs=1e-6)
 
 
 def test_numbers_do_not_depend_on_the_batch_size(data, evaluated, tmp_path):
@@ -194,7 +203,9 @@ def test_perfect_method(data, tmp_path):
             return next(face[None] for face in faces if torch.equal(face * (1 - mask[0]), image[0]))
 
     metrics = _evaluate(data, tmp_path / "r", inpainter=Oracle(), batch_size=1)
-    assert metrics["1-20%"] == {"L1_percent": 0.0, "FD": 0.0, "PSNR": 100.0, "SSIM": 1.0}
+    perfect = {"L1_percent": 0.0, "FD": 0.0, "PSNR": 100.0, "SSIM": 1.0}
+    # Of two equal pictures none is the more real one.
+    assert metrics["1-20%"] == perfect | {"L1_hole_percent": 0.0, "PSNR_hole": 100.0, "U_DS": 0.5, "P_DS": 0.0}
     assert read_results(tmp_path / "r").card["identical_images"] == dict.fromkeys(BUCKETS, COUNT)
 
 
@@ -242,6 +253,54 @@ def test_method_that_writes_into_its_input_is_caught(data, tmp_path):
 
     with pytest.raises(ProtocolError, match="known pixels"):
         _evaluate(data, tmp_path / "r", inpainter=Overwriting())
+
+
+class Difference:
+    """Stands for a perceptual distance: the share of values that differ."""
+
+    label, weights, smallest_side = "AlexNet", "weights.pth", 12
+
+    def distance(self, a, b):
+        return (a != b).double().mean((1, 2, 3))
+
+
+def test_further_metrics_are_chosen_and_named(data, tmp_path):
+    metrics = _evaluate(data, tmp_path / "r", also=("LPIPS", "P_IDS"), lpips=Difference())
+    assert list(metrics["1-20%"]) == ["L1_percent", "FD", "PSNR", "SSIM", "LPIPS", "P_DS"]
+    rows = read_results(tmp_path / "r").bucket("1-20%")
+    assert list(rows.columns[7:]) == ["L1_percent", "PSNR", "SSIM", "LPIPS"]
+    assert metrics["1-20%"]["LPIPS"] == pytest.approx(rows["LPIPS"].mean(), abs=1e-6)
+    assert (rows["LPIPS"] <= rows["ratio"]).all() and rows["LPIPS"].min() > 0.5 * rows["ratio"].min()
+    block = metrics["made_by"][0]["protocol"]
+    assert block["metrics"]["LPIPS"]["weights"] == "weights.pth"
+    assert block["left_out"]["U_DS"] == "not asked for"
+    with pytest.raises(InputError, match="'SSIM51'"):
+        _evaluate(data, tmp_path / "r", also=("SSIM51",))
+
+
+def test_a_distance_that_is_not_finite_is_refused(data, tmp_path):
+    class Broken(Difference):
+        def distance(self, a, b):
+            return super().distance(a, b) * torch.tensor([1.0, math.nan, 1.0])[: len(a)]
+
+    with pytest.raises(ProtocolError, match=r"full: LPIPS is not finite in image 'face3'$"):
+        _evaluate(data, tmp_path / "r", lpips=Broken())
+
+
+def test_scores_without_an_optimum_are_left_out_of_every_bucket(data, tmp_path, monkeypatch):
+    calls = []
+
+    def second_fails(real, completed):
+        calls.append(real)
+        if len(calls) == 2:
+            raise NotConverged("no optimum")
+        return 0.25, 0.5
+
+    monkeypatch.setattr("replication.evaluation.evaluate.discriminative_scores", second_fails)
+    metrics = _evaluate(data, tmp_path / "r")
+    assert all(list(metrics[bucket]) == KEYS[:-2] for bucket in BUCKETS)
+    left_out = metrics["made_by"][0]["protocol"]["left_out"]
+    assert left_out["U_DS"] == left_out["P_DS"] == "20-40%: no optimum"
 
 
 def test_faulty_features_are_refused(data, tmp_path):

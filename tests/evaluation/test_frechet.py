@@ -96,22 +96,6 @@ def test_only_verified_inception_is_called_fid():
             metric_key(_Pretender(name))
 
 
-@pytest.fixture(scope="module")
-def random_inception(tmp_path_factory):
-    """A weights file of the right layout with random values (the real one is not in the repository)."""
-    torch.manual_seed(0)
-    network = frechet._inception()
-    with torch.no_grad():
-        for name, value in network.state_dict().items():
-            if value.dtype.is_floating_point and value.ndim > 1:
-                value.normal_(0, (2 / value[0].numel()) ** 0.5)
-            elif name.endswith("running_var"):
-                value.uniform_(0.5, 1.5)
-    path = tmp_path_factory.mktemp("weights") / "random.pth"
-    torch.save(network.state_dict(), path)
-    return path
-
-
 def test_inception_features_equal_those_of_pytorch_fid(random_inception, monkeypatch):
     state = torch.load(random_inception, weights_only=True)
     monkeypatch.setattr(reference_inception, "load_state_dict_from_url", lambda *_, **__: state)
@@ -125,6 +109,22 @@ def test_inception_features_equal_those_of_pytorch_fid(random_inception, monkeyp
     assert features.dtype == torch.float32
     assert features.std() > 0
     assert torch.equal(features, expected)
+
+
+@pytest.mark.parametrize("dims", [64, 192, 768])
+def test_narrower_inception_features_equal_those_of_pytorch_fid(random_inception, monkeypatch, dims):
+    state = torch.load(random_inception, weights_only=True)
+    monkeypatch.setattr(reference_inception, "load_state_dict_from_url", lambda *_, **__: state)
+    block = reference_inception.InceptionV3.BLOCK_INDEX_BY_DIM[dims]
+    reference = reference_inception.InceptionV3([block]).eval()
+    images = torch.randint(0, 256, (2, 3, 48, 48), dtype=torch.uint8)
+    with torch.no_grad():
+        expected = reference(images.float() / 255)[0].mean((2, 3))
+    extractor = InceptionFeatures(random_inception, dims=dims)
+    assert extractor.features(images).numpy() == pytest.approx(expected.numpy(), rel=1e-5)
+    assert extractor.name == f"FD (random.pth, {dims} wide)"
+    monkeypatch.setattr(frechet, "INCEPTION_SHA256_PREFIX", extractor.sha256[:8])
+    assert metric_key(InceptionFeatures(random_inception, dims=dims)) == "FD"
 
 
 def test_inception_label_follows_the_hash(random_inception, monkeypatch):
@@ -143,6 +143,8 @@ def test_inception_label_follows_the_hash(random_inception, monkeypatch):
 
 
 def test_inception_refuses_wrong_files(tmp_path):
+    with pytest.raises(InputError, match="no width 100"):
+        InceptionFeatures(tmp_path / "absent.pth", dims=100)
     with pytest.raises(InputError, match="do not exist"):
         InceptionFeatures(tmp_path / "absent.pth")
     other = tmp_path / "other.pth"
