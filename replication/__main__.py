@@ -131,6 +131,15 @@ def _costs(arguments: argparse.Namespace) -> None:
             print(path)
 
 
+def _plots(arguments: argparse.Namespace) -> None:
+    from replication.pipeline.report import write_plots
+
+    parameters = _parameters()
+    with _recorded("plots"):
+        for path in write_plots(parameters):
+            print(path)
+
+
 def _figures(arguments: argparse.Namespace) -> None:
     from replication.pipeline.report import write_figures
 
@@ -169,6 +178,12 @@ def _diff(arguments: argparse.Namespace) -> int:
     return diff.exit_code()
 
 
+def _provenance(arguments: argparse.Namespace) -> None:
+    from replication.pipeline.lineage import lineage
+
+    print(lineage(arguments.file))
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m replication", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
@@ -200,6 +215,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("experiment", help="a key of `experiments` or `baselines` in params.yaml")
     verb("tables", _tables, "write ShowFace's tables")
     verb("costs", _costs, "write the table of what every training cost")
+    verb("plots", _plots, "write the tables behind `dvc plots`")
     verb("figures", _figures, "draw ShowFace's figures and the loss curves")
     verb("claims", _claims, "judge every claim on its paper's numbers and on the measured ones")
     verb("site", _site, "join everything in reports/index.html")
@@ -213,6 +229,8 @@ def _parser() -> argparse.ArgumentParser:
     diff.add_argument("--all", action="store_true", help="list every number, not only those that changed")
     diff.add_argument("--markdown", metavar="FILE", help="write the same as Markdown")
     diff.add_argument("--html", metavar="FILE", help="write it as one self-contained page")
+    origin = verb("provenance", _provenance, "where a table, figure, metrics file or any other output came from")
+    origin.add_argument("file", help="an output of the pipeline")
     run = verb("execute", _execute, "run a notebook as a pipeline stage does (papermill, checked and normalised)")
     run.add_argument("notebook")
     run.add_argument("output")

@@ -19,6 +19,7 @@ STATE = Path(".state")
 REPORTS = Path("reports")
 METRICS = REPORTS / "metrics"
 TABLES = REPORTS / "tables"
+PLOTS = REPORTS / "plots"
 COST_TABLES = REPORTS / "costs"
 FIGURES = REPORTS / "figures"
 CLAIMS = REPORTS / "claims.csv"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import functools
 import hashlib
 import json
 import os
@@ -111,6 +112,12 @@ class Inputs:
         new = [path for path in now._seen if path not in self._seen]
         values = [f"the parameter {key}" for key, value in self.parameters.items() if now.parameters[key] != value]
         return [*files, *new, *values]
+
+
+@functools.cache
+def digest_of(path: Path) -> str:
+    """DVC's hash of a file or folder as it is now; computed once a process."""
+    return _digest(path, {}, {})
 
 
 def _digest(path: Path, known: dict[str, tuple], now: dict[str, tuple]) -> str:

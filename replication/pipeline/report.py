@@ -22,6 +22,7 @@ from replication.reporting.claims_page import claims_html, claims_notebook_html
 from replication.reporting.costs import cost_table, load_costs, write_costs
 from replication.reporting.curves import curve_figures, load_runs
 from replication.reporting.figures import showface_figures
+from replication.reporting.plot_data import write_plot_data
 from replication.reporting.provenance import provenance
 from replication.reporting.site import Section, build_site
 from replication.reporting.style import save_figure
@@ -66,6 +67,14 @@ def write_cost_tables(parameters: Parameters) -> list[Path]:
 def table_fragments(parameters: Parameters) -> list[str]:
     """Tables 1 to 4 as HTML fragments."""
     return [to_html(table) for table in _tables(parameters)]
+
+
+def write_plots(parameters: Parameters) -> list[Path]:
+    """Tables for `dvc plots` into reports/plots."""
+    runs = load_runs(paths.MODELS, set(parameters.experiments))
+    with atomic_folder(paths.PLOTS) as folder:
+        names = [path.name for path in write_plot_data(runs, load_metrics(paths.METRICS, _names(parameters)), folder)]
+    return [paths.PLOTS / name for name in names]
 
 
 def subtitle(parameters: Parameters) -> str:

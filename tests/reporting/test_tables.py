@@ -129,6 +129,8 @@ def test_csv_round_trip_keeps_precision_and_separates_fd_from_fid(metrics):
         "mask_ratio",
         "metric",
         "measured",
+        "low",
+        "high",
         "paper",
         "experiment",
     ]
@@ -173,3 +175,31 @@ def test_files_that_are_not_metrics_are_refused_by_name(tmp_path):
     with pytest.raises(InputError, match="1-20%"):
         load_metrics(tmp_path, {"full"})
     assert load_metrics(tmp_path, {"absent"}) == {}
+
+
+def test_values_have_the_intervals_of_their_file(file_of):
+    metrics = {name: file_of(name) for name in ("full", "no_mrem")}
+    metrics["full"]["made_by"][0]["intervals"] = {"1-20%": {"PSNR": [36.5, 37.25]}}
+    cells = build(2, metrics).cells.set_index(["method", "mask_ratio", "metric"])
+    assert tuple(cells.loc[("Full", "1-20%", "PSNR"), ["low", "high"]]) == (36.5, 37.25)
+    assert math.isnan(cells.loc[("Full", "1-20%", "SSIM")].low) and math.isnan(
+        cells.loc[("w/o MREM", "1-20%", "PSNR")].low
+    )
+
+
+def test_changes_beyond_chance_are_those_whose_interval_leaves_out_zero(file_of):
+    metrics = {"full": file_of("full"), "no_mrem": file_of("no_mrem", quality=1.1)}
+    asked = []
+
+    def differences(reference, experiment, bucket, metric):
+        asked.append((reference, experiment, bucket, metric))
+        return (0.1, 0.3) if metric == "L1_percent" else (-1.0, 1.0)
+
+    table = result_table(
+        2, paper=load_table("showface", 2), experiments=SHOWFACE_ROWS, metrics=metrics, differences=differences
+    )
+    measured = table.changes[table.changes.measured.notna()]
+    assert set(measured[measured.beyond_chance].metric) == {"L1_percent"} and len(asked) == 12
+    assert ("full", "no_mrem", "40-60%", "FD") in asked  # by the name it was measured under
+    assert table.beyond_chance() == (3, 3)  # worse without MREM, as the paper has it
+    assert not build(2, metrics).changes.beyond_chance.any()

@@ -1,0 +1,59 @@
+"""Small tables for `dvc plots show` and `dvc plots diff`: loss curves and metrics by mask ratio, a column per run.
+
+They are in git, so that curves of two commits can be laid over each other without DVC's cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from replication.atomic import write_text
+from replication.reporting.curves import Run
+
+POINTS = 60  # of a curve: each is the mean over its part of the run
+SCALARS = ("reconstruction", "generator", "discriminator")  # of MDRNets' histories
+METRICS = ("L1_percent", "PSNR", "SSIM", "FID", "FD")
+
+
+def write_plot_data(
+    runs: Mapping[str, Run], metrics: Mapping[str, Mapping[str, Any]], folder: str | Path
+) -> list[Path]:
+    """Write <scalar>.csv (images_seen, a column per MDRNet run) and <metric>.csv (mask_ratio, one per experiment).
+
+    runs: as `curves.load_runs` gives them; those of other methods are left out. metrics: experiment -> metrics file.
+    """
+    tables = {scalar: _curve_table(runs, scalar) for scalar in SCALARS}
+    tables |= {metric: _metric_table(metrics, metric) for metric in METRICS}
+    written = []
+    for name, table in tables.items():
+        if table.shape[1] > 1:
+            path = Path(folder) / f"{name}.csv"
+            write_text(path, table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+            written.append(path)
+    return written
+
+
+def _curve_table(runs: Mapping[str, Run], scalar: str) -> pd.DataFrame:
+    """Outer join over images_seen of the runs' means over `POINTS` equal parts."""
+    table = pd.DataFrame({"images_seen": pd.Series(dtype=np.int64)})
+    for name, run in runs.items():
+        if run.method != "mdrnet" or scalar not in run.history:
+            continue
+        part = np.arange(len(run.history)) * POINTS // len(run.history)
+        means = run.history.groupby(part).agg({"images_seen": "last", scalar: "mean"}).rename(columns={scalar: name})
+        table = table.merge(means, on="images_seen", how="outer")
+    return table.sort_values("images_seen")
+
+
+def _metric_table(metrics: Mapping[str, Mapping[str, Any]], metric: str) -> pd.DataFrame:
+    columns = {
+        name: {bucket: values[metric] for bucket, values in file.items() if bucket != "made_by" and metric in values}
+        for name, file in metrics.items()
+    }
+    table = pd.DataFrame({name: values for name, values in columns.items() if values})
+    return table.rename_axis("mask_ratio").reset_index()

@@ -1,0 +1,77 @@
+"""Where a file came from, on a checkout of two stages."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from replication.errors import InputError
+from replication.pipeline import records
+from replication.pipeline.lineage import lineage
+from replication.pipeline.records import recorded
+from replication.pipeline.stages import load_stages
+
+DVC_YAML = """
+stages:
+  draw:
+    cmd: python draw.py
+    deps: [draw.py]
+    params: [size]
+    outs: [faces]
+  count:
+    cmd: python count.py
+    deps: [count.py, faces]
+    outs: [reports/total.txt]
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """Both stages run by DVC, and recorded."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dvc.yaml").write_text(DVC_YAML)
+    (tmp_path / "params.yaml").write_text("size: 64\n")
+    (tmp_path / "draw.py").write_text(
+        "import os\nos.makedirs('faces', exist_ok=True)\nopen('faces/a', 'w').write('x')\n"
+    )
+    (tmp_path / "count.py").write_text(
+        "import os\nos.makedirs('reports', exist_ok=True)\nopen('reports/total.txt', 'w').write('1')\n"
+    )
+    dvc, environment = [sys.executable, "-m", "dvc"], os.environ | {"DVC_NO_ANALYTICS": "1"}
+    subprocess.run([*dvc, "init", "-q", "--no-scm"], check=True, env=environment)
+    subprocess.run([*dvc, "repro", "-q"], check=True, env=environment)
+    for stage in load_stages().values():
+        with recorded(stage):
+            pass
+    yield tmp_path
+    records.digest_of.cache_clear()
+
+
+def test_the_story_goes_back_to_the_first_stage(checkout):
+    story = lineage("reports/total.txt").splitlines()
+    assert story[:2] == ["reports/total.txt", "  state       as its stage wrote it"]
+    assert story[2] == "  made by     count: python count.py"
+    assert any(line.startswith("  draw: commit ") for line in story[story.index("made from") :])
+    assert "  parameter   size = 64" in lineage("faces/a").splitlines()
+    assert not any("changed" in line for line in story)
+
+
+def test_what_changed_since_is_said(checkout):
+    (checkout / "count.py").write_text("pass\n")
+    (checkout / "reports" / "total.txt").write_text("2")
+    story = lineage("reports/total.txt")
+    assert "reports/total.txt was CHANGED since" in story and "count.py has changed since" in story
+
+
+def test_what_cannot_be_told_is_refused(checkout):
+    with pytest.raises(InputError, match=r"other\.txt is made by no stage of dvc\.yaml"):
+        lineage("other.txt")
+    with pytest.raises(InputError, match="faces/a does not exist; `dvc repro draw` makes it"):
+        (checkout / "faces" / "a").unlink()
+        lineage("faces/a")
+    records.record_path("count").unlink()
+    with pytest.raises(InputError, match="its stage count left no record"):
+        lineage("reports/total.txt")
