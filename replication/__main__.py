@@ -51,9 +51,11 @@ def _execute(arguments: argparse.Namespace) -> None:
     values = {}
     for name, text in arguments.parameter:
         try:
-            values[name] = yaml.safe_load(text)
+            value = yaml.safe_load(text)
         except yaml.YAMLError as error:
             raise InputError(f"-p {name}: {text!r} is not a YAML value; quote it") from error
+        # YAML 1.1 takes no, off and the like for booleans; an experiment may be called that.
+        values[name] = text if isinstance(value, bool) and text.lower() not in ("true", "false") else value
     with recorded(stage_of_output(arguments.output)):
         execute(arguments.notebook, arguments.output, values)
 

@@ -14,15 +14,17 @@ import yaml
 from matplotlib.figure import Figure
 
 from replication.config import PROFILES, Parameters, load_parameters
+from replication.data.loader import gather_batch, tensor_to_images
 from replication.data.masks import BUCKETS, MaskStore
+from replication.data.pairs import EvaluationPairs
 from replication.data.store import FaceStore
 from replication.errors import InputError
-from replication.evaluation.evaluate import read_results
+from replication.evaluation.evaluate import evaluate, read_results
 from replication.pipeline import looks, paths, prepare, train
 from replication.pipeline.evaluate import evaluate_experiment
 from replication.pipeline.inspect import inspect_pair
 from replication.pipeline.report import write_cost_tables, write_figures, write_site, write_tables
-from replication.pipeline.trained import load_inpainter, load_pconv, load_priors
+from replication.pipeline.trained import load_extractor, load_inpainter, load_pconv, load_priors
 from replication.training.checkpoint import load_weights
 from replication.training.fit import fit
 
@@ -212,6 +214,46 @@ def test_metrics_and_results(built):
         assert len(results.per_image) == 3 * TESTS and results.samples("40-60%").shape == (2, 32, 32, 3)
         mean = results.bucket("20-40%")["PSNR"].mean()
         assert metrics["20-40%"]["PSNR"] == pytest.approx(mean, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["full", "no_mrem_no_dmm", "shared_memory", "pconv"])
+def test_no_method_sees_what_lies_under_the_hole(built, name):
+    p, _, _ = built
+    inpainter, _ = load_inpainter(p, name)
+    store, masks = FaceStore.open(paths.store("celebahq")), MaskStore.open(paths.MASKS)
+    batch = gather_batch(store, store.rows("test"), np.asarray(masks.test[:TESTS]))
+    image, mask = batch["image"], batch["mask"]
+    noise = torch.rand(image.shape, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    completed = inpainter.inpaint(image, mask)
+    assert torch.equal(inpainter.inpaint(torch.where(mask == 1, noise, image), mask), completed)
+    assert torch.equal(inpainter.inpaint(torch.where(mask == 1, float("nan"), image), mask), completed)
+    assert torch.equal(torch.where(mask == 1, 0, completed), torch.where(mask == 1, 0, image))
+
+
+@pytest.mark.parametrize("name", ["full", "pconv"])
+def test_batch_size_and_order_change_no_number(built, name, tmp_path):
+    """Networks' rounding may depend on the batch; after rounding to 8 bits nothing of it is left here."""
+    p, _, _ = built
+    inpainter, _ = load_inpainter(p, name)
+    store, masks = FaceStore.open(paths.store("celebahq")), MaskStore.open(paths.MASKS)
+    pairs, extractor = EvaluationPairs.open(paths.pairs("celebahq")), load_extractor(p)
+
+    def measured(batch_size):
+        options = {"experiment": name, "dataset": "celebahq", "device": "cpu", "made_by": {}}
+        folder = tmp_path / str(batch_size)
+        evaluate(inpainter, store, masks, pairs, extractor, batch_size=batch_size, out_folder=folder, **options)
+        return read_results(folder).per_image
+
+    whole = measured(TESTS)
+    for batch_size in (1, 3):
+        pd.testing.assert_frame_equal(measured(batch_size), whole, check_exact=True)
+    # Another order: the pairs of a bucket one by one, last first.
+    table = pairs.bucket("20-40%")
+    rows, holes = table["image_row"].to_numpy(), np.asarray(masks.test[table["mask_row"].to_numpy()])
+    forward = gather_batch(store, rows, holes)
+    backward = gather_batch(store, rows[::-1], holes[::-1])
+    one, other = (tensor_to_images(inpainter.inpaint(b["image"], b["mask"])) for b in (forward, backward))
+    assert (one == other[::-1]).all()
 
 
 def test_tables(built):
