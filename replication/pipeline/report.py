@@ -14,6 +14,7 @@ from replication.atomic import atomic_folder
 from replication.config import Parameters
 from replication.data.masks import BUCKETS
 from replication.errors import InputError
+from replication.evaluation.protocol import VERSION
 from replication.evaluation.uncertainty import replicates
 from replication.pipeline import paths
 from replication.pipeline.samples import Samples
@@ -35,6 +36,23 @@ def _names(parameters: Parameters) -> set[str]:
     return {*parameters.experiments, *parameters.baselines}
 
 
+def _metrics(parameters: Parameters) -> dict[str, dict[str, Any]]:
+    """Metrics files of the parameters' experiments and baselines, all measured as this code measures.
+
+    Raises InputError naming the first that was measured under another version of the protocol.
+    """
+    found = load_metrics(paths.METRICS, _names(parameters))
+    for name, content in found.items():
+        version = content["made_by"][0].get("protocol", {}).get("version")
+        if version != VERSION:
+            stage = "evaluate_baseline" if name in parameters.baselines else "evaluate"
+            raise InputError(
+                f"{paths.METRICS / name}.json was measured under version {version} of the protocol, this is version "
+                f"{VERSION}; run `dvc repro {stage}@{name}`"
+            )
+    return found
+
+
 def _models(parameters: Parameters) -> set[str]:
     return {*parameters.experiments, "parser", "reconstruction", "attributes", "coarse_celebahq", "coarse_ffhq"}
 
@@ -46,7 +64,7 @@ def _costs(parameters: Parameters):
 
 
 def _tables(parameters: Parameters) -> list[ResultTable]:
-    return showface_tables(paths.METRICS, _names(parameters), Samples().difference)
+    return showface_tables(_metrics(parameters), Samples().difference)
 
 
 def write_tables(parameters: Parameters) -> list[Path]:
@@ -73,13 +91,13 @@ def write_plots(parameters: Parameters) -> list[Path]:
     """Tables for `dvc plots` into reports/plots."""
     runs = load_runs(paths.MODELS, set(parameters.experiments))
     with atomic_folder(paths.PLOTS) as folder:
-        names = [path.name for path in write_plot_data(runs, load_metrics(paths.METRICS, _names(parameters)), folder)]
+        names = [path.name for path in write_plot_data(runs, _metrics(parameters), folder)]
     return [paths.PLOTS / name for name in names]
 
 
 def subtitle(parameters: Parameters) -> str:
     """One line that says what was run, for every figure."""
-    return provenance(load_metrics(paths.METRICS, _names(parameters))).line()
+    return provenance(_metrics(parameters)).line()
 
 
 def write_figures(parameters: Parameters, *, experiment: str = "full", show: bool = False) -> list[Path]:
@@ -166,13 +184,13 @@ def _claim_draws(metrics: Mapping[str, Mapping[str, Any]]) -> dict[tuple[str, st
 
 def write_claims(parameters: Parameters) -> Path:
     """reports/claims.csv: every claim of every paper with its evidence, probability and verdict."""
-    metrics = load_metrics(paths.METRICS, _names(parameters))
+    metrics = _metrics(parameters)
     return write_claims_csv(judge_claims(metrics, _claim_draws(metrics)), paths.CLAIMS)
 
 
 def claims_fragment(parameters: Parameters, *, root: str = "../") -> str:
     """The claims page as an HTML fragment with its style; `root` leads from the page to reports/."""
-    metrics = load_metrics(paths.METRICS, _names(parameters))
+    metrics = _metrics(parameters)
     return claims_notebook_html(read_claims_csv(paths.CLAIMS), metrics, root=root)
 
 
@@ -180,7 +198,7 @@ def _claims_sections(parameters: Parameters) -> list[Section]:
     """The claims as a part of the site, once they were written."""
     if not paths.CLAIMS.is_file():
         return []
-    metrics = load_metrics(paths.METRICS, _names(parameters))
+    metrics = _metrics(parameters)
     return [Section("claims", "Claims", claims_html(read_claims_csv(paths.CLAIMS), metrics))]
 
 

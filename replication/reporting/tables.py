@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -141,7 +141,7 @@ class ResultTable:
 def load_metrics(folder: str | Path, experiments: set[str]) -> dict[str, dict[str, Any]]:
     """The metrics files of the named experiments that exist in `folder`.
 
-    Raises InputError when a file is not a metrics file (an object with one object per mask ratio).
+    Raises InputError when a file is not a metrics file (an object with one object per mask ratio) or holds NaN.
     """
     found = {}
     for name in sorted(experiments):
@@ -154,6 +154,10 @@ def load_metrics(folder: str | Path, experiments: set[str]) -> dict[str, dict[st
             raise InputError(f"{path} is not valid JSON ({error}).") from error
         if not isinstance(content, dict) or not any(isinstance(content.get(ratio), dict) for ratio in RATIOS):
             raise InputError(f"{path} is not a metrics file: it needs an object under one of {', '.join(RATIOS)}.")
+        for bucket, values in content.items():
+            for metric, value in values.items() if isinstance(values, dict) else ():
+                if not isinstance(value, int | float) or not math.isfinite(value):
+                    raise InputError(f"{path}: {metric} at {bucket} is {value}; a result must be a finite number.")
         found[name] = content
     return found
 
@@ -222,19 +226,14 @@ def result_table(
 
 
 def showface_tables(
-    metrics_folder: str | Path,
-    experiments: Collection[str] | None = None,
-    differences: Differences | None = None,
+    metrics: Mapping[str, Mapping[str, Any]], differences: Differences | None = None
 ) -> list[ResultTable]:
-    """Tables 1 to 4 from `reports/metrics/` and the paper's CSVs.
+    """Tables 1 to 4 from metrics files (`load_metrics`) and the paper's CSVs.
 
-    experiments: those that belong to the run; what an earlier one left in the folder is not shown.
     differences: gives changes their uncertainty.
     """
     from replication.papers import SHOWFACE_ROWS, load_table
 
-    wanted = set(SHOWFACE_ROWS.values())
-    metrics = load_metrics(metrics_folder, wanted if experiments is None else wanted & set(experiments))
     return [
         result_table(
             number,

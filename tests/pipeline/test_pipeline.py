@@ -266,6 +266,22 @@ def test_tables(built):
     assert f"{psnr:.3f}" in text or f"{psnr:.2f}" in text
 
 
+def test_another_version_of_the_protocol_is_refused(built):
+    p, _, _ = built
+    file = paths.METRICS / "full.json"
+    before = file.read_text()
+    content = json.loads(before)
+    content["made_by"][0]["protocol"]["version"] = 1
+    file.write_text(json.dumps(content))
+    try:
+        with pytest.raises(
+            InputError, match=r"full\.json was measured under version 1 .* run `dvc repro evaluate@full`"
+        ):
+            write_tables(p)
+    finally:
+        file.write_text(before)
+
+
 @pytest.mark.parametrize("name", ["full", "no_mrem_no_dmm", "shared_memory"])
 def test_inspection_draws_every_panel_that_the_network_has(built, name):
     p, _, _ = built

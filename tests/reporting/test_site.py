@@ -6,11 +6,12 @@ from html.parser import HTMLParser
 import pytest
 
 from replication.errors import InputError
+from replication.papers import SHOWFACE_ROWS
 from replication.reporting import style
 from replication.reporting.costs import cost_table, load_costs
 from replication.reporting.site import Section, build_site
 from replication.reporting.table_formats import write_table
-from replication.reporting.tables import showface_tables
+from replication.reporting.tables import load_metrics, showface_tables
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}
 
@@ -52,7 +53,7 @@ def reports(tmp_path, metrics_folder):
         style.save_figure(drawing(), path, title=f"<{name}>", caption="a & <b>", alt='say "hi"')
     (tmp_path / "notebooks" / "evaluate").mkdir(parents=True)
     (tmp_path / "notebooks" / "evaluate" / "a & #1.html").write_text("x")
-    for table in showface_tables(metrics_folder):
+    for table in showface_tables(load_metrics(metrics_folder, set(SHOWFACE_ROWS.values()))):
         write_table(table, tmp_path / "tables")
     return tmp_path
 
@@ -61,7 +62,12 @@ def reports(tmp_path, metrics_folder):
 def page(reports, metrics_folder, costs_folder):
     def build(**more):
         costs = cost_table(load_costs(costs_folder))
-        return build_site(reports=reports, tables=showface_tables(metrics_folder), costs=costs, **more).read_text()
+        return build_site(
+            reports=reports,
+            tables=showface_tables(load_metrics(metrics_folder, set(SHOWFACE_ROWS.values()))),
+            costs=costs,
+            **more,
+        ).read_text()
 
     return build
 
@@ -131,7 +137,9 @@ def test_more_sections_are_placed_and_their_anchors_checked(page):
 
 
 def test_an_empty_project_still_gives_a_page(tmp_path):
-    text = build_site(reports=tmp_path, tables=showface_tables(tmp_path / "metrics")).read_text()
+    text = build_site(
+        reports=tmp_path, tables=showface_tables(load_metrics(tmp_path / "metrics", set(SHOWFACE_ROWS.values())))
+    ).read_text()
     assert Page(text).all("img") == []
     assert "0 of 14 run" in text
     assert "No experiment of this table was run." in text

@@ -162,7 +162,7 @@ def test_a_missing_number_is_missing_not_zero(file_of):
 
 
 def test_showface_tables_reads_the_folder(metrics_folder):
-    tables = showface_tables(metrics_folder)
+    tables = showface_tables(load_metrics(metrics_folder, set(SHOWFACE_ROWS.values())))
     assert [table.layout.number for table in tables] == [1, 2, 3, 4]
     assert "full" in tables[0].records
 
@@ -203,3 +203,12 @@ def test_changes_beyond_chance_are_those_whose_interval_leaves_out_zero(file_of)
     assert ("full", "no_mrem", "40-60%", "FD") in asked  # by the name it was measured under
     assert table.beyond_chance() == (3, 3)  # worse without MREM, as the paper has it
     assert not build(2, metrics).changes.beyond_chance.any()
+
+
+def test_nan_in_a_result_is_refused_with_its_place(metrics_folder):
+    path = metrics_folder / "full.json"
+    content = json.loads(path.read_text())
+    content["20-40%"]["SSIM"] = math.nan
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"full\.json: SSIM at 20-40% is nan; a result must be a finite number"):
+        load_metrics(metrics_folder, {"full"})
