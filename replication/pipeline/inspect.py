@@ -156,7 +156,7 @@ class Inspected:
 
     def summary(self) -> pd.Series:
         """What was opened, and whether it has a memory and correlation mining."""
-        keys = ("name", "dataset_title", "steps", "images_seen", "trained_parameters", "profile", "commit")
+        keys = ("name", "dataset_title", "training_images", "steps", "images_seen", "seed", "trained_parameters")
         values = {key: self.card.get(key) for key in keys}
         values["memory"] = "weights" in self.tensors
         values["correlation mining"] = "attention" in self.tensors
