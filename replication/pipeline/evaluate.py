@@ -15,10 +15,11 @@ from replication.data.pairs import EvaluationPairs
 from replication.data.store import FaceStore
 from replication.device import arithmetic, choose_device
 from replication.evaluation.evaluate import DECIMALS, evaluate
+from replication.evaluation.perceptual_distance import PerceptualDistance
 from replication.evaluation.uncertainty import Sample, interval
 from replication.pipeline import paths
 from replication.pipeline.provenance import stamp
-from replication.pipeline.trained import dataset_of, load_extractor, load_inpainter, load_lpips
+from replication.pipeline.trained import dataset_of, load_extractor, load_inpainter
 
 
 def evaluate_experiment(parameters: Parameters, name: str) -> dict[str, Any]:
@@ -88,7 +89,7 @@ def _evaluate(parameters: Parameters, name: str, k: int, device: torch.device) -
         out_folder=paths.RESULTS / paths.repeat(name, k),
         samples=parameters.evaluation.samples,
         seed=parameters.evaluation.seed,
-        lpips=load_lpips(parameters, device),
+        lpips=_lpips(parameters, device),
         made_by=stamp(
             parameters,
             method=card["method"],
@@ -101,3 +102,14 @@ def _evaluate(parameters: Parameters, name: str, k: int, device: torch.device) -
             weights_sha256=card["weights_sha256"],
         ),
     )
+
+
+def _lpips(parameters: Parameters, device: torch.device) -> PerceptualDistance | None:
+    """LPIPS with the weights that the parameters name, or None: it is then left out of every result, which say so.
+
+    Raises:
+        InputError: the file or the package `lpips` is missing, or the file is another one.
+    """
+    if parameters.evaluation.lpips_weights is None:
+        return None
+    return PerceptualDistance(Path(parameters.evaluation.lpips_weights), device=device)

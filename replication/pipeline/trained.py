@@ -89,19 +89,6 @@ def load_extractor(parameters: Parameters):
     return AttributeFeatures(attributes, sha256=card["weights_sha256"])
 
 
-def load_lpips(parameters: Parameters, device: torch.device | str = "cpu"):
-    """LPIPS with the weights that the parameters name, or None: it is then left out of every result, which say so.
-
-    Raises:
-        InputError: the file or the package `lpips` is missing, or the file is another one.
-    """
-    if parameters.evaluation.lpips_weights is None:
-        return None
-    from replication.evaluation.perceptual_distance import PerceptualDistance
-
-    return PerceptualDistance(Path(parameters.evaluation.lpips_weights), device=device)
-
-
 def load_inpainter(
     parameters: Parameters, name: str, device: torch.device | str = "cpu", *, k: int = 0
 ) -> tuple[Inpainter, dict[str, Any]]:
