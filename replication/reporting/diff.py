@@ -185,7 +185,8 @@ class Diff:
     def tally(self) -> str:
         """How many numbers had which verdict."""
         parts = [f"{self.count(verdict)} {words.split(' ', 1)[1]}" for verdict, words in VERDICTS.items()]
-        return f"{len(self.rows)} numbers: " + ", ".join(part for part in parts if not part.startswith("0 "))
+        told = ", ".join(part for part in parts if not part.startswith("0 "))
+        return f"{len(self.rows)} numbers compared" + (f": {told}" if told else "")
 
     def method(self) -> list[str]:
         """How to read the verdicts."""

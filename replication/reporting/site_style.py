@@ -58,6 +58,8 @@ table.grid { border-collapse: collapse; font-size: .84rem; font-variant-numeric:
 .pair > .scroll { max-width: 100%; }
 .pair table.grid { width: min-content; }
 table.grid caption { text-align: left; color: var(--muted); font-size: .84rem; padding-bottom: .5rem; }
+/* A table that scrolls sideways is wider than the page; its caption stays in view. */
+table.grid caption span { display: inline-block; max-width: min(75ch, 85vw); position: sticky; left: 0; }
 table.grid th, table.grid td { padding: .34rem .6rem; border-bottom: 1px solid var(--line); white-space:
   nowrap; }
 table.grid thead th { background: var(--soft); font-weight: 600; vertical-align: bottom; text-align: center; }

@@ -222,7 +222,7 @@ def _grid_html(grid: Grid, caption: str) -> str:
         '<div class="scroll" tabindex="0" role="region" aria-label="Table, scrolls sideways">',
         '<table class="grid">',
     ]
-    rows.append(f"<caption>{html_text(caption)}</caption>")
+    rows.append(f"<caption><span>{html_text(caption)}</span></caption>")
     rows.append("<thead>")
     for i, heads in enumerate(grid.head):
         stub = ""
