@@ -62,6 +62,8 @@ def _obtain(source: Source, file: RemoteFile, raw: Path, consented: bool, patien
     """Have one file in its place, checked; returns its SHA-256."""
     target, record = raw / file.path, HashRecord(raw)
     part = Part(target)
+    if target.is_dir():
+        raise InputError(f"{target} is a folder, not a file; move it away and give the command again")
     if target.exists():
         try:
             found = check_file(target, file, record)

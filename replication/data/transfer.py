@@ -39,8 +39,8 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 @dataclass(frozen=True)
 class Patience:
-    """How long to go on. attempts: in a row without a new byte. timeout_s: without any byte, and the time in which at
-    least `least_bytes` have to come. Waits double from first_wait_s to longest_wait_s."""
+    """How long to go on. attempts: in a row that bring less than `least_bytes`. timeout_s: without any byte, and the
+    time in which at least `least_bytes` have to come. Waits double from first_wait_s to longest_wait_s."""
 
     attempts: int = 6
     first_wait_s: float = 2.0
@@ -160,7 +160,7 @@ def _open(address: str, headers: dict[str, str], timeout_s: float) -> http.clien
         return _opener().open(urllib.request.Request(address, headers=headers), timeout=timeout_s)
     except urllib.error.HTTPError as error:
         with error:
-            clause = f"status {error.code} {error.reason}"
+            clause = f"status {error.code} " + " ".join(str(error.reason).split())
             if error.code in (408, 425, 429) or error.code >= 500:
                 raise _TryAgainError(clause, wait_s=_seconds(error.headers.get("Retry-After"))) from error
             if error.code == 416 and "Range" in headers:
@@ -175,8 +175,8 @@ def _open(address: str, headers: dict[str, str], timeout_s: float) -> http.clien
             isinstance(error.reason, OSError) and error.reason.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH)
         )
         raise _TryAgainError(f"not reachable ({error.reason})", unreachable=unreachable) from error
-    except (http.client.InvalidURL, UnicodeError) as error:
-        raise PlaceError(f"its address is not valid ({error})") from error
+    except (http.client.InvalidURL, ValueError) as error:
+        raise PlaceError(f"it leads to an address that is none ({error})") from error
     except (OSError, http.client.HTTPException) as error:
         raise _TryAgainError(f"the connection broke ({type(error).__name__})") from error
 
@@ -186,6 +186,12 @@ def _read(response: http.client.HTTPResponse) -> bytes:
         return response.read1(_BLOCK)
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise _TryAgainError(f"the connection broke ({type(error).__name__})") from error
+
+
+def _declared_length(response: http.client.HTTPResponse) -> int | None:
+    """Content-Length, None without a usable one. (`response.length` counts down while the body is read.)"""
+    text = response.headers.get("Content-Length", "").strip()
+    return int(text) if text.isdigit() and not response.chunked else None
 
 
 def _strong(etag: str | None) -> str | None:
@@ -218,7 +224,7 @@ def _check_range(response: http.client.HTTPResponse, offset: int, card: dict[str
     if not found or int(found[1]) != offset or int(found[2]) < offset:
         raise _StartAnewError("it sends another range than was asked for")
     total = None if found[3] == "*" else int(found[3])
-    if response.length is not None and response.length != int(found[2]) - offset + 1:
+    if _declared_length(response) not in (None, int(found[2]) - offset + 1):
         raise _StartAnewError("its range and its length differ")
     if total is not None and (int(found[2]) >= total or (card.get("size") and total != card["size"])):
         raise _StartAnewError("the file has another length than before")
@@ -272,8 +278,7 @@ def _receive(response, block, address, part, offset, card, size, has_hash, patie
         part.joined = True
     elif response.status == 200:
         offset = 0
-        declared = response.headers.get("Content-Length", "").strip()
-        total = int(declared) if declared.isdigit() and not response.chunked else None
+        total = _declared_length(response)
         if looks_like_html(block):
             raise PlaceError(meaning(block.decode("utf-8", "replace")))
         if total is not None and size is not None and total != size:
@@ -335,7 +340,8 @@ def transfer(address: str, part: Part, *, size: int | None, has_hash: bool, pati
             part.clear()
             best = 0
         except _TryAgainError as reason:
-            failures = 1 if part.length > best else failures + 1
+            # A few bytes are no progress: a server that trickles would hold us for days.
+            failures = 1 if part.length >= best + patience.least_bytes else failures + 1
             best = max(best, part.length)
             if failures >= (min(_UNREACHABLE_TRIES, patience.attempts) if reason.unreachable else patience.attempts):
                 raise PlaceError(str(reason)) from reason

@@ -175,7 +175,11 @@ def _place(data: Any, where: str) -> Place:
         address = HUGGINGFACE.format(**{key: quote(value) for key, value in values.items()})
     else:
         address = values["address"]
-    if urlsplit(address).scheme not in ("http", "https") or not urlsplit(address).netloc:
+    try:
+        good = urlsplit(address).scheme in ("http", "https") and bool(urlsplit(address).hostname)
+    except ValueError:
+        good = False
+    if not good:
         raise InputError(f"{where}.address: must begin with http:// or https://, got {address!r}")
     return Place(kind, address, how)
 
