@@ -21,6 +21,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -133,8 +134,9 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
+@lru_cache(maxsize=1)
 def _opener() -> urllib.request.OpenerDirector:
-    """Only HTTP and HTTPS: urllib's own opener would also read file:// and ftp://."""
+    """Only HTTP and HTTPS (urllib's own opener would also read file:// and ftp://), with one jar of cookies."""
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),
@@ -165,9 +167,11 @@ def _open(address: str, headers: dict[str, str], timeout_s: float) -> http.clien
                 raise _TryAgainError(clause, wait_s=_seconds(error.headers.get("Retry-After"))) from error
             if error.code == 416 and "Range" in headers:
                 raise _StartAnewError(clause) from error
-            page = error.read(_PAGE).decode("utf-8", "replace") if error.code in (401, 403, 404) else ""
-            quota = "quota" in meaning(page)
-            raise PlaceError(meaning(page) if quota else clause) from error
+            page = b""
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                page = error.read(_PAGE)
+            said = meaning(page.decode("utf-8", "replace"))
+            raise PlaceError(said if "quota" in said else clause) from error
     except urllib.error.URLError as error:
         if isinstance(error.reason, ssl.SSLCertVerificationError):
             raise PlaceError(f"its certificate is not accepted ({error.reason.verify_message})") from error

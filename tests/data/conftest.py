@@ -11,6 +11,7 @@ import pytest
 
 from replication.data.irregular_masks import draw_mask_store
 from replication.data.store import BOX_COLUMNS, LANDMARK_COLUMNS, Chunk, write_store
+from replication.data.transfer import _opener
 
 sys.path.insert(0, str(Path(__file__).parent))  # for `import fault_server`
 
@@ -67,3 +68,12 @@ def no_proxy(monkeypatch):
     """Requests to the loopback address go there, whatever proxy the machine has."""
     for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
+    _opener.cache_clear()  # it has read the environment
+
+
+@pytest.fixture
+def place(fault_server, no_proxy, tmp_path):
+    """A source of one file on the fault server, and how to fetch it; see `download_campaign.py`."""
+    from download_campaign import Campaign
+
+    return Campaign(fault_server, tmp_path)
