@@ -207,8 +207,8 @@ class Set:
         self.server, self.raw, self.zip, self.folder = server, raw, raw / "archives/set.zip", raw / "out"
 
     def fetch(self, consent=("faces",), *, consent_needed: bool = True) -> None:
-        place = Place("http", self.server.base + "/set.zip")
-        file = RemoteFile("archives/set.zip", "zip", None, None, None, (place,), IMG)
+        places = tuple(Place("http", self.server.base + path) for path in ("/set.zip", "/mirror.zip"))
+        file = RemoteFile("archives/set.zip", "zip", None, None, None, places, IMG)
         source = Source(
             "faces", "data", "faces", "http://home", None, "Research only.", consent_needed, "x", None, (file,)
         )
@@ -268,6 +268,13 @@ def test_a_malformed_archive_from_a_server_is_not_kept(faces, name):
     faces.check_whole()
     digest = hashlib.sha256(make_zip(GOOD)).hexdigest()
     assert json.loads((faces.raw / "hashes.json").read_text())["files"]["archives/set.zip"]["sha256"] == digest
+
+
+@pytest.mark.parametrize("name", ["symbolic link in a zip", "too few files", "name that leaves the folder", "a bomb"])
+def test_after_a_malformed_archive_the_next_place_is_tried(faces, name):
+    faces.server.reset(make_zip(GOOD), by_path={"/set.zip": [{"version": MALFORMED[name][1], "always": True}]})
+    faces.fetch()
+    faces.check_whole()
 
 
 @pytest.mark.parametrize("name", ["cut off", "a flipped bit in the content", "symbolic link in a zip", "too few files"])
