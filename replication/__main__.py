@@ -186,6 +186,21 @@ def _provenance(arguments: argparse.Namespace) -> None:
     print(lineage(arguments.file))
 
 
+def _sources(arguments: argparse.Namespace) -> None:
+    from replication.pipeline.fetch import describe_source, list_sources
+
+    print(describe_source(arguments.name) if arguments.name else list_sources())
+
+
+def _download(arguments: argparse.Namespace) -> None:
+    from pathlib import Path
+
+    from replication.pipeline.fetch import fetch
+
+    parameters = _parameters() if Path("params.yaml").is_file() else None
+    fetch(parameters, arguments.name, profile=arguments.profile)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m replication", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
@@ -200,6 +215,11 @@ def _parser() -> argparse.ArgumentParser:
     profile.add_argument(
         "--keep", action="store_true", help="leave params.yaml alone, edits included, if it is of this profile"
     )
+    sources = verb("sources", _sources, "data sets and weights that can be fetched: what, terms, places, state here")
+    sources.add_argument("name", nargs="?", help="all that is known of one of them")
+    fetched = verb("download", _download, "fetch data sets and weights into data/raw, checked and resumed")
+    fetched.add_argument("name", nargs="*", help="a name that `sources` lists")
+    fetched.add_argument("--profile", action="store_true", help="all that the active params.yaml needs")
     data = verb("data", _data, "draw or pack one set of faces")
     data.add_argument("role", choices=["celebahq", "ffhq", "parsing", "attributes"])
     verb("masks", _masks, "make the masks and the frozen evaluation pairs")

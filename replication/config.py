@@ -282,6 +282,7 @@ class Parameters:
     mdrnet: MDRNet
     experiments: dict[str, Experiment]
     baselines: dict[str, Baseline]
+    consent: tuple[str, ...] = ()  # data sets whose terms the user accepts; read by `download` alone
 
     def mdrnet_of(self, experiment: str) -> MDRNet:
         """The section `mdrnet` with one experiment's changes merged in."""
@@ -352,6 +353,10 @@ def _build(kind: Any, value: Any, path: str) -> Any:
         return {str(k): _build(typing.get_args(kind)[1], v, f"{path}.{k}") for k, v in value.items()}
     if origin is tuple:
         kinds = typing.get_args(kind)
+        if kinds[1:] == (...,):
+            if not isinstance(value, list | tuple):
+                raise InputError(f"{where}: must be a list, got {value!r}")
+            return tuple(_build(kinds[0], v, f"{path}[{i}]") for i, v in enumerate(value))
         if not isinstance(value, list | tuple) or len(value) != len(kinds):
             raise InputError(f"{where}: must be a list of {len(kinds)} numbers, got {value!r}")
         return tuple(_build(k, v, f"{path}[{i}]") for i, (k, v) in enumerate(zip(kinds, value, strict=True)))

@@ -6,7 +6,7 @@ import pytest
 
 from replication.__main__ import main
 
-VERBS = ["profile", "data", "masks", "prior", "coarse", "bank"]
+VERBS = ["profile", "sources", "download", "data", "masks", "prior", "coarse", "bank"]
 VERBS += ["train", "evaluate", "tables", "figures", "site", "diff", "execute"]
 
 
@@ -112,3 +112,16 @@ def test_an_interrupt_exits_with_130(capsys, monkeypatch):
     monkeypatch.setattr(replication.pipeline.report, "write_tables", interrupted)
     assert main(["tables"]) == 130
     assert capsys.readouterr().err == "interrupted: full: stopped after step 3 of 9 (SIGTERM)\n"
+
+
+def test_sources_and_download(capsys, here):
+    assert main(["sources"]) == 0
+    text = capsys.readouterr().out
+    assert text.splitlines()[0].split() == ["name", "here", "size", "consent", "what"] and "\ncelebahq " in text
+    assert main(["sources", "vgg19"]) == 0
+    assert "sha256 dcbb9e9d" in capsys.readouterr().out
+    assert refused(capsys, "sources", "vgg").startswith("source 'vgg' does not exist; did you mean")
+    assert refused(capsys, "download").startswith("download: name one or more of celebahq")
+    assert refused(capsys, "download", "vgg").startswith("source 'vgg' does not exist")
+    assert "params.yaml does not exist" in refused(capsys, "download", "--profile")
+    assert not (here / "data").exists()

@@ -71,7 +71,7 @@ def read_photo_table(path: str | Path) -> PhotoTable:
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True)
     except (ValueError, UnicodeDecodeError) as error:
-        raise InputError(f"photo table {path} cannot be read as CSV ({error})") from error
+        raise InputError(f"photo table {path} cannot be read as CSV ({' '.join(str(error).split())})") from error
     table = table.rename(columns=str.strip).rename(columns=_SHORT_LANDMARKS)
     repeated = table.columns[table.columns.duplicated()]
     if len(repeated):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from replication.errors import InputError
 
+RAW = Path("data/raw")
 PREPARED = Path("data/prepared")
 PAIRS = PREPARED / "pairs"
 MASKS = PREPARED / "masks"

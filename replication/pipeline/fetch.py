@@ -1,0 +1,101 @@
+"""Which sources there are, which a profile needs, and getting them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from replication.config import Parameters
+from replication.data.download import download, source_state
+from replication.data.progress import size_text
+from replication.data.sources import Source, chosen_sources, load_sources, sources_of
+from replication.errors import InputError
+from replication.pipeline import paths
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text anywhere in the parameters."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for inner in value.values():
+            yield from _texts(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _texts(inner)
+
+
+def needed_sources(parameters: Parameters) -> list[str]:
+    """Names of the sources that provide files and folders which the parameters name, in the catalogue's order."""
+    return sources_of(_texts(dataclasses.asdict(parameters)), paths.RAW, load_sources())
+
+
+def fetch(parameters: Parameters | None, names: Iterable[str] = (), *, profile: bool = False) -> None:
+    """Download sources by name, or all that the parameters need.
+
+    Args:
+        parameters: for `consent` and `profile`; None if there is no params.yaml.
+
+    Raises:
+        InputError: nothing is named, a name is unknown, or a source could not be had.
+    """
+    names = list(names)
+    if profile:
+        if parameters is None:
+            raise InputError("params.yaml does not exist; make it with `python -m replication profile NAME`")
+        names = [*names, *(name for name in needed_sources(parameters) if name not in names)]
+        if not names:
+            print(f"profile {parameters.profile} needs nothing to be fetched")
+            return
+    if not names:
+        raise InputError(f"download: name one or more of {', '.join(load_sources())}, or give --profile")
+    consent = parameters.consent if parameters is not None else ()
+    download(names, paths.RAW, consent=consent, say=lambda line: print(line, flush=True))
+
+
+def _size(source: Source) -> str:
+    sizes = [file.size for file in source.files]
+    if source.folders or None in sizes or not sizes:
+        return "unknown" if source.folders or not any(sizes) else f"over {size_text(sum(s for s in sizes if s))}"
+    return size_text(sum(sizes))
+
+
+def list_sources() -> str:
+    """A line for each source: name, state here, size, whether its terms need consent, what it is."""
+    rows = [("name", "here", "size", "consent", "what")]
+    for source in load_sources().values():
+        state = source_state(source, paths.RAW)
+        rows.append((source.name, state, _size(source), "needed" if source.consent else "-", source.title))
+    widths = [max(len(row[k]) for row in rows) for k in range(4)]
+    return "\n".join("  ".join([*(row[k].ljust(widths[k]) for k in range(4)), row[4]]) for row in rows)
+
+
+def describe_source(name: str) -> str:
+    """All that is known of one source; raises InputError if it does not exist."""
+    (source,) = chosen_sources([name], load_sources())
+    lines = [
+        f"{source.name}: {source.title}",
+        f"  homepage  {source.homepage}",
+        f"  licence   {source.licence or 'unknown'}",
+        f"  terms     {source.terms}",
+        f"  consent   {'needed: list it under `consent` in params.yaml' if source.consent else 'not needed'}",
+        f"  cite      {source.citation}",
+        f"  here      {source_state(source, paths.RAW)}",
+    ]
+    if source.note:
+        lines.append(f"  note      {source.note}")
+    for file in source.files:
+        digests = [f"{kind} {value}" for kind, value in (("sha256", file.sha256), ("md5", file.md5)) if value]
+        size = f"{file.size:,} bytes" if file.size else "size unknown"
+        lines.append(f"  file      {Path(paths.RAW) / file.path} ({size}, {', '.join(digests) or 'no published hash'})")
+        lines += [f"              {place.kind}: {place}" for place in file.places]
+        if file.unpack:
+            count = f"{file.unpack.count:,} files" if file.unpack.count else "number of files unknown"
+            lines.append(f"              unpacked to {paths.RAW / file.unpack.to} ({count})")
+    for folder in source.folders:
+        lines.append(f"  by hand   {paths.RAW / folder.path} ({folder.count:,} *{folder.suffix}): {folder.how}")
+    if source.table:
+        lines.append(f"  table     {paths.RAW / source.table.path} (made here)")
+    return "\n".join(lines)

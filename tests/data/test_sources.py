@@ -1,0 +1,84 @@
+"""The packaged catalogue: facts that must not drift, and what it provides for the profiles."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from replication.backbones.bisenet import PUBLISHED_FILE, PUBLISHED_SHA256
+from replication.backbones.perceptual import VGG16Features, VGG19Features
+from replication.config import PROFILES, load_parameters
+from replication.data.sources import check_consent, chosen_sources, load_sources, sources_of
+from replication.errors import InputError
+
+SETS = ["celebahq", "celebahq_split", "ffhq", "celeba", "celebamaskhq", "celeb_id"]
+SETS += ["nvidia_masks_test", "nvidia_masks_train"]
+WEIGHTS = ["inception", "vgg19", "vgg16", "lpips_alexnet", "face_parser", "face_embedding"]
+
+
+def test_every_source_that_the_papers_need_is_there():
+    sources = load_sources()
+    assert [name for name, s in sources.items() if s.what == "data"] == SETS
+    assert [name for name, s in sources.items() if s.what == "weights"] == WEIGHTS
+
+
+def test_hashes_agree_with_those_that_the_networks_check():
+    sources = load_sources()
+    for name, file_name, sha256 in (
+        ("vgg19", VGG19Features.file_name, VGG19Features.sha256_prefix),
+        ("vgg16", VGG16Features.file_name, VGG16Features.sha256_prefix),
+        ("face_parser", PUBLISHED_FILE, PUBLISHED_SHA256),
+    ):
+        (file,) = sources[name].files
+        assert file.path == f"weights/{file_name}" and file.sha256.startswith(sha256)
+
+
+@pytest.mark.parametrize("name", [n for n in WEIGHTS if n not in ("face_parser", "face_embedding")])
+def test_the_hash_in_a_published_file_name_is_its_beginning(name):
+    (file,) = load_sources()[name].files
+    assert file.sha256.startswith(re.search(r"-([0-9a-f]{8})\.pth$", file.path)[1])
+
+
+def test_sets_of_photos_of_people_need_consent():
+    assert [name for name, s in load_sources().items() if s.consent] == [
+        "celebahq",
+        "ffhq",
+        "celeba",
+        "celebamaskhq",
+        "celeb_id",
+    ]
+
+
+def test_the_profile_paper_finds_its_paths(monkeypatch, tmp_path, capsys):
+    from replication.pipeline.fetch import fetch, list_sources, needed_sources
+
+    paper = load_parameters(PROFILES / "paper.yaml")
+    assert needed_sources(paper) == [
+        *("celebahq", "celebahq_split", "ffhq", "nvidia_masks_test", "nvidia_masks_train"),
+        *("inception", "vgg19", "vgg16", "face_parser"),
+    ]
+    demo = load_parameters(PROFILES / "demo.yaml")
+    assert needed_sources(demo) == []
+    monkeypatch.chdir(tmp_path)
+    fetch(demo, profile=True)
+    assert capsys.readouterr().out == "profile demo needs nothing to be fetched\n"
+    assert list_sources().count("missing") == len(SETS + WEIGHTS)
+
+
+def test_paths_and_names():
+    sources = load_sources()
+    assert sources_of(["data/raw/celebahq", "photos", "data/raw/nothing"], "data/raw", sources) == ["celebahq"]
+    assert [s.name for s in chosen_sources(["ffhq", "vgg16"], sources)] == ["ffhq", "vgg16"]
+    check_consent(["celeba"], sources)
+    with pytest.raises(InputError, match="consent: 'celebaa' is no source; did you mean 'celeba'"):
+        check_consent(["celebaa"], sources)
+
+
+def test_places_become_addresses():
+    sources = load_sources()
+    drive = sources["face_embedding"].files[0].places[0]
+    assert drive.address.endswith("?id=18w_YKb0cLX6LAdY4008vEgCPD-_3RmRE&export=download&confirm=t")
+    assert str(drive) == "https://drive.google.com/file/d/18w_YKb0cLX6LAdY4008vEgCPD-_3RmRE/view"
+    (hub,) = [p for p in sources["celebahq"].files[0].places if p.kind == "huggingface"]
+    assert hub.address == "https://huggingface.co/datasets/liusq/CelebAMask-HQ/resolve/main/CelebAMask-HQ.zip"
