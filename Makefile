@@ -16,6 +16,8 @@ export DVC_NO_ANALYTICS := 1
 repro: $(READY)
 	@if [ -n "$(PROFILE)" ]; then $(BIN)/python -m replication profile --keep $(PROFILE); \
 	elif [ ! -f params.yaml ]; then $(BIN)/python -m replication profile demo; fi
+	@stages=$$($(BIN)/python -m replication sources-changed) || exit; \
+	for stage in $$stages; do $(BIN)/dvc repro --force --single-item $$stage || exit; done
 	$(BIN)/dvc repro
 	@echo "Done: open reports/index.html"
 

@@ -66,6 +66,14 @@ def _data(arguments: argparse.Namespace) -> None:
     print(prepare_faces(_parameters(), arguments.role))
 
 
+def _sources_changed(arguments: argparse.Namespace) -> None:
+    from replication.pipeline.source_changes import changed_sources
+
+    for stage, sentence in changed_sources(_parameters()).items():
+        print(sentence, file=sys.stderr)
+        print(stage)
+
+
 def _masks(arguments: argparse.Namespace) -> None:
     from replication.pipeline.prepare import prepare_masks, prepare_pairs
 
@@ -222,6 +230,11 @@ def _parser() -> argparse.ArgumentParser:
     fetched.add_argument("--profile", action="store_true", help="all that the active params.yaml needs")
     data = verb("data", _data, "draw or pack one set of faces")
     data.add_argument("role", choices=["celebahq", "ffhq", "parsing", "attributes"])
+    verb(
+        "sources-changed",
+        _sources_changed,
+        "list the stages whose folders of photos are not as they were packed; DVC does not watch those",
+    )
     verb("masks", _masks, "make the masks and the frozen evaluation pairs")
     prior = verb("prior", _prior, "train one network that others look through")
     prior.add_argument("network", choices=["parser", "reconstruction", "attributes"])

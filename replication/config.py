@@ -74,7 +74,9 @@ class DataSet:
     table: str | None = None
     parsing_folder: str | None = None
     parsing_order: Literal["bisenet", "g_mask"] = "bisenet"
+    align: Literal["none", "ffhq", "celebahq"] = "none"
     test_fraction: Share = 0.1
+    duplicates: Literal["refuse", "drop", "allow"] = "refuse"
     skip_corrupt: bool = False
     allow_upscaling: bool = False
 
@@ -448,6 +450,8 @@ def _check_together(p: Parameters) -> None:
         data: DataSet = getattr(p.data, name)
         if data.source == "photos" and not data.folder:
             raise InputError(f"data.{name}.folder: needed when source is photos")
+        if data.source == "photos" and data.align != "none" and not data.table:
+            raise InputError(f"data.{name}.table: needed with landmarks when align is {data.align}")
         if data.source == "drawn" and (data.train is None or data.test is None):
             raise InputError(f"data.{name}.train: train and test counts are needed when source is drawn")
         if data.source == "drawn" and name in ("celebahq", "ffhq") and data.test < 2:

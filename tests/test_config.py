@@ -197,6 +197,10 @@ def test_rules_over_several_values(refuse):
     assert refuse("evaluation.extractor", "inception").startswith("evaluation.inception_weights: needed")
     assert refuse("masks.source", "nvidia").startswith("masks.test_folder: needed")
     assert refuse("data.celebahq.source", "photos").startswith("data.celebahq.folder: needed")
+    photos = {"title": "p", "source": "photos", "folder": "p", "align": "ffhq"}
+    assert refuse("data.celebahq", photos) == "data.celebahq.table: needed with landmarks when align is ffhq"
+    for key, allowed in (("align", "none, ffhq, celebahq"), ("duplicates", "refuse, drop, allow")):
+        assert refuse("data.celebahq", photos | {key: "x"}) == f"data.celebahq.{key}: must be one of {allowed}, got 'x'"
     assert refuse("data.ffhq.test", 0).startswith("data.ffhq.test: at least 2")
     assert refuse("baselines.full", {"method": "pconv", "dataset": "ffhq"}).startswith("baselines.full: the name is")
 

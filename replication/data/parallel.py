@@ -6,7 +6,9 @@ import collections
 import concurrent.futures
 import contextlib
 import multiprocessing
+import multiprocessing.connection
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
@@ -34,6 +36,18 @@ def _single_threaded_children() -> Iterator[None]:
                 os.environ[name] = value
 
 
+def _end_with_parent() -> None:
+    """Let this process end when the one that started it does, however that ends: a pool waits for work for ever."""
+
+    def watch(sentinel: int) -> None:
+        multiprocessing.connection.wait([sentinel])
+        os._exit(1)
+
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=watch, args=(parent.sentinel,), daemon=True).start()
+
+
 def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], workers: int = 0) -> Iterator[Result]:
     """Yield function(item) for every item, in the order of the items.
 
@@ -48,7 +62,7 @@ def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], worke
     waiting: collections.deque[concurrent.futures.Future[Result]] = collections.deque()
     with (
         _single_threaded_children(),
-        concurrent.futures.ProcessPoolExecutor(workers, mp_context=context) as pool,
+        concurrent.futures.ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool,
     ):
         try:
             for item in items:

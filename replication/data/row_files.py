@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import math
+import os
 from pathlib import Path
 from types import TracebackType
 
@@ -10,29 +12,51 @@ import numpy as np
 
 from replication.errors import InputError
 
-_HEADER_BYTES = 128
+HEADER_BYTES = 128
+"""Bytes of a file before its first row."""
+
+_BLOCK_BYTES = 2**24
 
 
 class RowWriter:
     """Appends rows to a `.npy` file (format 1.0) and counts them in its header when it is closed.
 
     row_shape: shape of one row; dtype: of all rows. Use as a context manager inside an `atomic_folder`:
-    a file that was not closed has a header of zero rows.
+    a file that was not closed has a header of zero rows. keep: go on behind the first so many rows of a file
+    that is there already; whatever follows them is cut off. Raises ValueError if it has fewer.
     `sha256` is the hash of the rows' bytes (not of the header), complete after the last append.
     """
 
-    def __init__(self, path: str | Path, row_shape: tuple[int, ...], dtype: np.dtype | type | str) -> None:
+    def __init__(
+        self, path: str | Path, row_shape: tuple[int, ...], dtype: np.dtype | type | str, *, keep: int = 0
+    ) -> None:
         self.rows = 0
         self._row_shape = tuple(row_shape)
         self._dtype = np.dtype(dtype)
         self._hash = hashlib.sha256()
-        self._file = open(path, "wb")  # noqa: SIM115  closed in close()
+        self._file = open(path, "r+b" if keep else "wb")  # noqa: SIM115  closed in close()
         self._write_header()
+        if keep:
+            self._keep(keep)
+
+    def _keep(self, rows: int) -> None:
+        """Hash the rows that stay, cut off the others, and stand behind them."""
+        left = rows * math.prod(self._row_shape) * self._dtype.itemsize
+        while left:
+            block = self._file.read(min(left, _BLOCK_BYTES))
+            if not block:
+                self._file.close()
+                raise ValueError(f"{self._file.name} has fewer than the {rows} rows that it should keep")
+            self._hash.update(block)
+            left -= len(block)
+        self._file.truncate(self._file.tell())
+        self._file.seek(0, os.SEEK_END)
+        self.rows = rows
 
     def _write_header(self) -> None:
         shape = (self.rows, *self._row_shape)
         described = f"{{'descr': {self._dtype.str!r}, 'fortran_order': False, 'shape': {shape!r}, }}"
-        text = described.encode().ljust(_HEADER_BYTES - 11) + b"\n"
+        text = described.encode().ljust(HEADER_BYTES - 11) + b"\n"
         self._file.seek(0)
         self._file.write(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text)
 
@@ -44,6 +68,10 @@ class RowWriter:
         self._file.write(data)
         self._hash.update(data)
         self.rows += len(rows)
+
+    def flush(self) -> None:
+        """Hand everything to the operating system: it then survives the end of this process, however it ends."""
+        self._file.flush()
 
     @property
     def sha256(self) -> str:

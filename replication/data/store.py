@@ -1,7 +1,8 @@
 """The packed face store: every face of a data set at one size, in files that are read memory-mapped.
 
 A folder with `images.npy` uint8 (N,S,S,3), optional `parsing.npy` uint8 (N,S,S) with the 19 labels,
-`index.csv` (one line a face) and the card `store.json`. It is written once, as a whole, and never changed.
+`index.csv` (one line a face) and the card `store.json`; beside those of photos a `manifest.csv`. It is written
+once, as a whole, and never changed.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -38,12 +39,14 @@ class Chunk:
     images: uint8 (n,S,S,3) RGB. rows: n lines with `id` (unique), `split` (train or test), optional
     `identity` ("" or -1: unknown), `attr_<name>` (0 or 1), all of `LANDMARK_COLUMNS` and all of `BOX_COLUMNS`
     or none, in pixels of the stored size from the picture's corner. parsing: uint8 (n,S,S), labels 0..18; in
-    all chunks or in none.
+    all chunks or in none. mark: what the source has to know to go on behind this chunk, JSON-able; no part of
+    the store.
     """
 
     images: np.ndarray
     rows: pd.DataFrame
     parsing: np.ndarray | None = None
+    mark: dict[str, Any] | None = None
 
 
 def _checked_rows(rows: pd.DataFrame, where: str) -> pd.DataFrame:
@@ -101,6 +104,84 @@ def _check_pictures(chunk: Chunk, size: int, where: str) -> None:
         )
 
 
+class StoreWriter:
+    """A face store on its way into a folder: chunk by chunk, then `finish`.
+
+    folder: there already; without store.json, which `finish` writes last, nothing takes it for a store.
+    size: side S of the faces in pixels. where: what errors begin with. kept: the index lines of chunks that
+    the folder's files hold already, with label maps if `parsing`; the writer goes on behind them.
+    """
+
+    def __init__(
+        self, folder: Path, *, size: int, where: str, kept: Sequence[pd.DataFrame] = (), parsing: bool = False
+    ) -> None:
+        self._folder, self._size, self._where = folder, size, where
+        self._tables = list(kept)
+        self._seen = {identifier for rows in kept for identifier in rows["id"]}
+        count = sum(map(len, kept))
+        self._images = RowWriter(folder / "images.npy", (size, size, 3), np.uint8, keep=count)
+        self._parsing = None
+        if kept and parsing:
+            self._parsing = RowWriter(folder / "parsing.npy", (size, size), np.uint8, keep=count)
+
+    def append(self, chunk: Chunk) -> pd.DataFrame:
+        """Add the faces of a chunk, at least one; their lines of the index. Raises InputError for a bad chunk."""
+        where, tables = self._where, self._tables
+        _check_pictures(chunk, self._size, where)
+        rows = _checked_rows(chunk.rows, where)
+        for identifier in rows["id"]:
+            if identifier in self._seen:
+                raise InputError(f"{where}: two faces have the id {identifier!r}")
+            self._seen.add(identifier)
+        if tables and list(tables[0].columns) != list(rows.columns):
+            other = sorted(set(tables[0].columns) ^ set(rows.columns)) or ["their order"]
+            raise InputError(f"{where}: chunks differ in their columns ({other[0]})")
+        if not tables and chunk.parsing is not None:
+            self._parsing = RowWriter(self._folder / "parsing.npy", (self._size, self._size), np.uint8)
+        if (self._parsing is None) != (chunk.parsing is None):
+            raise InputError(f"{where}: some chunks have parsing maps and others have none")
+        self._images.append(chunk.images)
+        if self._parsing is not None and chunk.parsing is not None:
+            self._parsing.append(chunk.parsing)
+        tables.append(rows)
+        return rows
+
+    def flush(self) -> None:
+        """Hand what was appended to the operating system."""
+        self._images.flush()
+        if self._parsing is not None:
+            self._parsing.flush()
+
+    def close(self) -> None:
+        self._images.close()
+        if self._parsing is not None:
+            self._parsing.close()
+
+    def finish(self, name: str, source: Mapping[str, Any], files: Mapping[str, str] | None = None) -> None:
+        """Close, and write the index, further text `files` (name -> content) and, last, the card."""
+        self.close()
+        if not self._tables:
+            raise InputError(f"{self._where}: there are no faces to store")
+        index = pd.concat(self._tables, ignore_index=True)
+        index.insert(0, "row", np.arange(len(index)))
+        text = index.to_csv(index=False, lineterminator="\n")
+        (self._folder / "index.csv").write_bytes(text.encode())
+        hashes = {"images": self._images.sha256, "index": hashlib.sha256(text.encode()).hexdigest()}
+        if self._parsing is not None:
+            hashes["parsing"] = self._parsing.sha256
+        card = {"format": FORMAT, "name": name, "size": self._size, **_counts(index)}
+        card["fields"] = sorted(_fields(index, self._parsing is not None))
+        card["attributes"] = [c.removeprefix(ATTRIBUTE_PREFIX) for c in index if c.startswith(ATTRIBUTE_PREFIX)]
+        card["source"] = dict(source)
+        card["sha256"] = _content_hash(hashes)
+        if files:
+            card["files"] = {file: hashlib.sha256(content.encode()).hexdigest() for file, content in files.items()}
+            for file, content in files.items():
+                (self._folder / file).write_bytes(content.encode())
+        text = json.dumps(card, indent=2, allow_nan=False) + "\n"
+        (self._folder / "store.json").write_text(text, encoding="utf-8")
+
+
 def write_store(
     path: str | Path, *, name: str, size: int, chunks: Iterable[Chunk], source: Mapping[str, Any]
 ) -> FaceStore:
@@ -113,52 +194,15 @@ def write_store(
     Raises InputError for a chunk that breaks the rules of `Chunk`, and for no faces at all.
     """
     path = Path(path)
-    where = f"face store {path}"
-    tables: list[pd.DataFrame] = []
-    parsing_file: RowWriter | None = None
-    seen: set[str] = set()
     with atomic_folder(path) as folder:
-        images_file = RowWriter(folder / "images.npy", (size, size, 3), np.uint8)
+        writer = StoreWriter(folder, size=size, where=f"face store {path}")
         try:
             for chunk in chunks:
-                if not len(chunk.rows):
-                    continue
-                _check_pictures(chunk, size, where)
-                rows = _checked_rows(chunk.rows, where)
-                for identifier in rows["id"]:
-                    if identifier in seen:
-                        raise InputError(f"{where}: two faces have the id {identifier!r}")
-                    seen.add(identifier)
-                if tables and list(tables[0].columns) != list(rows.columns):
-                    other = sorted(set(tables[0].columns) ^ set(rows.columns)) or ["their order"]
-                    raise InputError(f"{where}: chunks differ in their columns ({other[0]})")
-                if not tables and chunk.parsing is not None:
-                    parsing_file = RowWriter(folder / "parsing.npy", (size, size), np.uint8)
-                if (parsing_file is None) != (chunk.parsing is None):
-                    raise InputError(f"{where}: some chunks have parsing maps and others have none")
-                images_file.append(chunk.images)
-                if parsing_file is not None and chunk.parsing is not None:
-                    parsing_file.append(chunk.parsing)
-                tables.append(rows)
+                if len(chunk.rows):
+                    writer.append(chunk)
+            writer.finish(name, source)
         finally:
-            images_file.close()
-            if parsing_file is not None:
-                parsing_file.close()
-        if not tables:
-            raise InputError(f"{where}: there are no faces to store")
-        index = pd.concat(tables, ignore_index=True)
-        index.insert(0, "row", np.arange(len(index)))
-        text = index.to_csv(index=False, lineterminator="\n")
-        (folder / "index.csv").write_bytes(text.encode())
-        hashes = {"images": images_file.sha256, "index": hashlib.sha256(text.encode()).hexdigest()}
-        if parsing_file is not None:
-            hashes["parsing"] = parsing_file.sha256
-        card = {"format": FORMAT, "name": name, "size": size, **_counts(index)}
-        card["fields"] = sorted(_fields(index, parsing_file is not None))
-        card["attributes"] = [c.removeprefix(ATTRIBUTE_PREFIX) for c in index if c.startswith(ATTRIBUTE_PREFIX)]
-        card["source"] = dict(source)
-        card["sha256"] = _content_hash(hashes)
-        (folder / "store.json").write_text(json.dumps(card, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+            writer.close()
     return FaceStore.open(path)
 
 
@@ -244,7 +288,7 @@ class FaceStore:
         if len(index) != count:
             raise InputError(f"{what} is damaged: index.csv has {len(index)} lines for {count} images")
         store = cls(path, images, parsing, index, card)
-        if verify and store._hash() != card["sha256"]:
+        if verify and (store._hash() != card["sha256"] or store._changed_files()):
             raise InputError(f"{what} was changed after it was written: its sha256 differs; prepare it again")
         return store
 
@@ -254,6 +298,12 @@ class FaceStore:
         if self.parsing is not None:
             hashes["parsing"] = hash_rows(self.parsing)
         return _content_hash(hashes)
+
+    def _changed_files(self) -> list[str]:
+        """The further files of the store, as its manifest, that are missing or not as they were written."""
+        paths = {name: self.path / name for name in self.card.get("files", {})}
+        hashes = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in paths.items() if path.is_file()}
+        return [name for name, digest in self.card.get("files", {}).items() if hashes.get(name) != digest]
 
     def __len__(self) -> int:
         return len(self.images)

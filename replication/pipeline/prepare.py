@@ -11,6 +11,8 @@ from replication.data.pairs import EvaluationPairs, write_pairs
 from replication.data.store import FaceStore, write_store
 from replication.errors import InputError
 from replication.pipeline import paths
+from replication.pipeline.provenance import source_digest
+from replication.pipeline.source_changes import remember_sources
 
 
 def _workers() -> int:
@@ -19,6 +21,8 @@ def _workers() -> int:
 
 def prepare_faces(parameters: Parameters, role: str) -> FaceStore:
     """Draw the faces of a role, or pack its folder of photos, into data/prepared/<role>.
+
+    A packing that was killed is gone on with; what is known of the split is printed, for the notebook.
 
     Raises:
         InputError: what is wrong with the folder, its table or a photo; the earlier store stays.
@@ -34,6 +38,8 @@ def prepare_faces(parameters: Parameters, role: str) -> FaceStore:
         source: dict[str, Any] = {"kind": "drawn faces", "distribution": data.distribution, "seed": data.seed}
         return write_store(paths.store(role), name=data.title, size=size, chunks=chunks, source=source)
 
+    from replication.data.disjoint_splits import split_summary
+    from replication.data.packing import pack_photos
     from replication.data.photos import PhotoFolder
 
     photos = PhotoFolder(
@@ -42,14 +48,19 @@ def prepare_faces(parameters: Parameters, role: str) -> FaceStore:
         table=data.table,
         parsing_folder=data.parsing_folder,
         parsing_order=data.parsing_order,
+        align=data.align,
         test_fraction=data.test_fraction,
+        duplicates=data.duplicates,
         limit_train=data.train,
         limit_test=data.test,
         skip_corrupt=data.skip_corrupt,
         allow_upscaling=data.allow_upscaling,
         workers=_workers(),
     )
-    store = write_store(paths.store(role), name=data.title, size=size, chunks=photos.chunks(), source=photos.source)
+    code = source_digest(("data",))
+    store = pack_photos(paths.store(role), photos, name=data.title, state=paths.PACKING / role, code=code)
+    remember_sources(role, store.card["sha256"], photos.stamps)
+    print(split_summary(store))
     for split in ("train", "test"):
         if role in ("celebahq", "ffhq") and not len(store.rows(split)):
             raise InputError(f"data.{role}.folder: {data.folder} leaves no {split} images; give it more photos")

@@ -33,6 +33,19 @@ def test_rows_appended_are_an_ordinary_npy_file(tmp_path):
         open_rows(tmp_path / "r.npy", (5, 2, 2), "file")
 
 
+def test_a_file_is_gone_on_with_behind_the_rows_that_stay(tmp_path):
+    rows = np.arange(40, dtype=np.uint8).reshape(10, 2, 2)
+    with RowWriter(tmp_path / "r.npy", (2, 2), np.uint8) as file:
+        file.append(rows[:4])
+        file.append(rows[:3])  # these go
+    with RowWriter(tmp_path / "r.npy", (2, 2), np.uint8, keep=4) as file:
+        file.append(rows[4:])
+    assert np.array_equal(np.load(tmp_path / "r.npy", allow_pickle=False), rows)
+    assert file.sha256 == hashlib.sha256(rows.tobytes()).hexdigest() and file.rows == 10
+    with pytest.raises(ValueError, match="fewer than the 11 rows"):
+        RowWriter(tmp_path / "r.npy", (2, 2), np.uint8, keep=11)
+
+
 def test_ordered_map_keeps_order_and_errors():
     assert list(ordered_map(double, range(5))) == [0, 2, 4, 6, 8]
     with pytest.raises(InputError, match="seven"):
