@@ -186,6 +186,14 @@ def _provenance(arguments: argparse.Namespace) -> None:
     print(lineage(arguments.file))
 
 
+def _doctor(arguments: argparse.Namespace) -> int:
+    from replication.pipeline.doctor import doctor
+
+    text, code = doctor(arguments.profile, quick=arguments.quick)
+    print(text, end="")
+    return code
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m replication", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
@@ -200,6 +208,9 @@ def _parser() -> argparse.ArgumentParser:
     profile.add_argument(
         "--keep", action="store_true", help="leave params.yaml alone, edits included, if it is of this profile"
     )
+    doctor = verb("doctor", _doctor, "what a profile needs, what of it is missing here, and how long it will take")
+    doctor.add_argument("--profile", metavar="NAME", help="a packaged profile (default: the active params.yaml)")
+    doctor.add_argument("--quick", action="store_true", help="do not measure the speed of this machine (20 s)")
     data = verb("data", _data, "draw or pack one set of faces")
     data.add_argument("role", choices=["celebahq", "ffhq", "parsing", "attributes"])
     verb("masks", _masks, "make the masks and the frozen evaluation pairs")
@@ -243,8 +254,8 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Run one verb; its exit code.
 
-    0 on success, 1 when it failed or `diff` found a result that got worse, 2 with one sentence for an input that
-    cannot be used, 130 when interrupted.
+    0 on success, 1 when it failed, `diff` found a result that got worse or `doctor` something missing, 2 with one
+    sentence for an input that cannot be used, 130 when interrupted.
     """
     arguments = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)

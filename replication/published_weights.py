@@ -166,8 +166,8 @@ def _load(path: Path, name: str) -> dict[str, Tensor]:
     except Exception as error:  # the loader raises a dozen kinds for a wrong or cut file
         if foreign := _GLOBAL.search(str(error)):
             raise InputError(
-                f"{path}: holds Python objects beside tensors ({foreign[1]}), which could run code, so it is not loaded "
-                f"as {name}."
+                f"{path}: holds Python objects beside tensors ({foreign[1]}), which could run code, so it is not "
+                f"loaded as {name}."
             ) from error
         # Its own message is not passed on: it advises to load the file without protection.
         raise InputError(f"{path}: cannot be read as the weights {name}: it is cut short or damaged.") from error
