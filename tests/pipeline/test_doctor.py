@@ -156,7 +156,7 @@ def test_the_time_is_measured_on_request(checkout, monkeypatch):
     assert code == 0 and "an estimate: about 4 min from nothing on" in text
     assert "3 min  12 MDRNets: 96 steps" in text and "20 s  2 coarse networks: 20 steps" in text
     text, _ = doctor("paper")
-    assert "numbers of images assumed for celebahq, ffhq" in text
+    assert "the numbers of images are assumed for celebahq, ffhq" in text
 
 
 def test_lines_are_aligned():
