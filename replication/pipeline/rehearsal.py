@@ -52,8 +52,8 @@ BUSY_PERCENT = 30
 it will be on a quiet machine, so the processor time of one core is measured instead."""
 CORES_GAIN = 0.8
 """Share of each further core's speed that a step gains from it; measured: 1.7 times as fast on 2 cores, 64 pixels."""
-STAGE_IMPORTS = 4.0
-"""A stage beside its work takes some four times as long as importing torch and pandas: papermill and its kernel import
+STAGE_IMPORTS = 3.5
+"""A stage beside its work takes some 3.5 times as long as importing torch and pandas: papermill and its kernel import
 twice, then come the notebook's figures and its HTML."""
 
 

@@ -12,8 +12,8 @@ from replication.config import Parameters
 
 BUCKETS = 3
 """Ranges of hole ratios that are evaluated (data/masks.BUCKETS)."""
-SCORES_S = 5.0
-"""Seconds for the scores and intervals of one training's results, beside what each image takes; measured in `demo`."""
+SCORES_S = 5.0 / 900
+"""Seconds for a completed image's part in the scores and intervals of its training; measured in `demo`."""
 REPORT_STAGES = ("tables", "claims", "figures", "inspect", "plots", "costs", "site")
 
 
@@ -107,8 +107,7 @@ def estimate(parameters: Parameters, images: dict[str, Images], timings: Timings
     add(f"{trainings} MDRNets", f"{steps:,} steps", seconds)
 
     measured = sum(p.seeds_of(name) * pairs_of(p, images, e.dataset) for name, e in experiments_and_baselines(p))
-    scored = sum(p.seeds_of(name) for name, _ in experiments_and_baselines(p))
-    seconds = measured * timings.completed_image + (scored * SCORES_S if timings.completed_image else 0)
+    seconds = measured * (timings.completed_image + SCORES_S) if timings.completed_image else 0.0
     add("evaluation", f"{measured:,} completed images", seconds)
     stages = stage_count(p)
     add("notebooks and reports", f"{stages} stages", stages * timings.stage)
