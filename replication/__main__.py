@@ -209,6 +209,14 @@ def _download(arguments: argparse.Namespace) -> None:
     fetch(parameters, arguments.name, profile=arguments.profile)
 
 
+def _doctor(arguments: argparse.Namespace) -> int:
+    from replication.pipeline.doctor import doctor
+
+    text, code = doctor(arguments.profile, quick=arguments.quick)
+    print(text, end="")
+    return code
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m replication", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
@@ -228,6 +236,9 @@ def _parser() -> argparse.ArgumentParser:
     fetched = verb("download", _download, "fetch data sets and weights into data/raw, checked and resumed")
     fetched.add_argument("name", nargs="*", help="a name that `sources` lists")
     fetched.add_argument("--profile", action="store_true", help="all that the active params.yaml needs")
+    doctor = verb("doctor", _doctor, "what a profile needs, what of it is missing here, and how long it will take")
+    doctor.add_argument("--profile", metavar="NAME", help="a packaged profile (default: the active params.yaml)")
+    doctor.add_argument("--quick", action="store_true", help="do not measure the speed of this machine (20 s)")
     data = verb("data", _data, "draw or pack one set of faces")
     data.add_argument("role", choices=["celebahq", "ffhq", "parsing", "attributes"])
     verb(
@@ -276,8 +287,8 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Run one verb; its exit code.
 
-    0 on success, 1 when it failed or `diff` found a result that got worse, 2 with one sentence for an input that
-    cannot be used, 130 when interrupted.
+    0 on success, 1 when it failed, `diff` found a result that got worse or `doctor` something missing, 2 with one
+    sentence for an input that cannot be used, 130 when interrupted.
     """
     arguments = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)

@@ -16,12 +16,11 @@ from torch import Tensor, nn
 
 from replication.backbones.frozen import FrozenNetwork
 from replication.backbones.imagenet import normalise_signed
-from replication.backbones.published import read_published_weights
 from replication.errors import InputError
+from replication.published_weights import PARSER, read_published_weights
 from replication.training.trainable import Trainable, Update
 
-PUBLISHED_FILE = "79999_iter.pth"
-PUBLISHED_SHA256 = "468e13ca13a9b43cc0881a9f99083a430e9c0a38abd935431d1c28ee94b26567"
+PUBLISHED_FILE, PUBLISHED_SHA256 = PARSER.file, PARSER.sha256
 
 
 class TrunkFeatures(NamedTuple):
@@ -208,8 +207,12 @@ def published_parser(weights_path: str | Path) -> BiSeNet:
     Raises:
         InputError: the file is missing or another one.
     """
-    weights, _ = read_published_weights(weights_path, name=PUBLISHED_FILE, sha256=PUBLISHED_SHA256)
     network = BiSeNet()
+    shapes = {key: tuple(value.shape) for key, value in network.state_dict().items()}
+    # Not converted here: the pipeline stores it among its own networks, as safetensors.
+    weights, _ = read_published_weights(
+        weights_path, name=PUBLISHED_FILE, sha256=PUBLISHED_SHA256, expected=shapes, convert=False
+    )
     network.load_state_dict(weights)
     return network
 

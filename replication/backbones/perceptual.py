@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from replication.backbones.bisenet import FaceParser, TrunkFeatures
 from replication.backbones.frozen import FrozenNetwork
 from replication.backbones.imagenet import normalise_unit
-from replication.backbones.published import read_published_weights
+from replication.published_weights import VGG16, VGG19, read_published_weights
 
 
 class FeatureMaps(NamedTuple):
@@ -46,6 +46,20 @@ def vgg_layers(plan: tuple[tuple[int, ...], ...], last: int) -> nn.Sequential:
     return nn.Sequential(*layers[: last + 1])
 
 
+# Sizes of the three linear layers behind the convolutions: in the files, and unused here.
+_CLASSIFIER = ((0, 4096, 512 * 7 * 7), (3, 4096, 4096), (6, 1000, 4096))
+
+
+def vgg_shapes(plan: tuple[tuple[int, ...], ...]) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of all tensors in torchvision's weight file of a VGG, the classifier included."""
+    with torch.device("meta"):
+        layers = vgg_layers(plan, len(plan) + 2 * sum(map(len, plan)) - 1)
+    shapes = {f"features.{key}": tuple(value.shape) for key, value in layers.state_dict().items()}
+    for index, outputs, inputs in _CLASSIFIER:
+        shapes |= {f"classifier.{index}.weight": (outputs, inputs), f"classifier.{index}.bias": (outputs,)}
+    return shapes
+
+
 class _VGGFeatures(FrozenNetwork):
     """One pass through a VGG that collects the outputs of the named layer indices."""
 
@@ -57,11 +71,16 @@ class _VGGFeatures(FrozenNetwork):
     name: str
 
     def __init__(self, weights_path: str | Path):
-        stored, sha256 = read_published_weights(weights_path, name=self.file_name, sha256=self.sha256_prefix)
+        stored, sha256 = read_published_weights(
+            weights_path,
+            name=self.file_name,
+            sha256=self.sha256_prefix,
+            expected=vgg_shapes(self.plan),
+            keep="features.",
+        )
         with torch.device("meta"):
             layers = vgg_layers(self.plan, max(self.perceptual_layers + self.style_layers))
-        # Only the convolutions: most of the file is the classifier.
-        weights = {key: stored[f"features.{key}"].float().clone() for key in layers.state_dict()}
+        weights = {key: stored[f"features.{key}"] for key in layers.state_dict()}
         layers.load_state_dict(weights, assign=True)
         super().__init__(layers)
         self.published = {"file": self.file_name, "sha256": sha256}
@@ -92,7 +111,7 @@ class VGG19Features(_VGGFeatures):
     """
 
     name = "VGG-19 (ImageNet)"
-    file_name, sha256_prefix, plan = "vgg19-dcbb9e9d.pth", "dcbb9e9d", _VGG19
+    file_name, sha256_prefix, plan = VGG19.file, VGG19.sha256, _VGG19
     perceptual_layers = (1, 6, 11, 20, 29)
     style_layers = (8, 17, 26, 31)
 
@@ -108,7 +127,7 @@ class VGG16Features(_VGGFeatures):
     """
 
     name = "VGG-16 (ImageNet)"
-    file_name, sha256_prefix, plan = "vgg16-397923af.pth", "397923af", _VGG16
+    file_name, sha256_prefix, plan = VGG16.file, VGG16.sha256, _VGG16
     perceptual_layers = (4, 9, 16)
     style_layers = (4, 9, 16)
 

@@ -6,7 +6,6 @@ d^2 = |m1 - m2|^2 + tr(S1) + tr(S2) - 2 tr((S1 S2)^(1/2)).
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -16,9 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from replication.errors import InputError
+from replication.published_weights import INCEPTION, read_published_weights
 
-INCEPTION_FILE = "pt_inception-2015-12-05-6726825d.pth"
-INCEPTION_SHA256_PREFIX = "6726825d"  # as in the file's name, which is how torch.hub checks it
+INCEPTION_FILE, INCEPTION_SHA256_PREFIX = INCEPTION.file, INCEPTION.sha256
 
 
 @runtime_checkable
@@ -123,7 +122,7 @@ class InceptionFeatures:
     """pool3 features (2048) of the Inception network behind every published FID.
 
     Preprocessing is pytorch-fid's: values / 255, bilinear to 299 x 299 (no antialias), then 2 x - 1.
-    `weights_path` is a local file, read with `weights_only=True`; nothing is ever downloaded. The name is
+    `weights_path` is a local file with exactly the tensors of pytorch-fid's (`published_weights`). The name is
     "FID" if the file's sha256 begins with 6726825d, else "FD (<file name>)"; `features` are the same either way.
     `dims` takes earlier, narrower features instead (64, 192, 768, as pytorch-fid's --dims), averaged over
     positions, which make no FID.
@@ -134,20 +133,13 @@ class InceptionFeatures:
     def __init__(self, weights_path: str | Path, *, device: str | torch.device = "cpu", dims: int = 2048) -> None:
         if dims not in _STAGES:
             raise InputError(f"Inception features have no width {dims}; there are {', '.join(map(str, _STAGES))}")
-        path = Path(weights_path)
-        if not path.is_file():
-            raise InputError(f"Inception weights {path} do not exist; expected the file {INCEPTION_FILE}")
-        with path.open("rb") as file:
-            self.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        path, network = Path(weights_path), _inception()
+        shapes = {key: tuple(value.shape) for key, value in network.state_dict().items()}
+        # Any hash is read, and decides the name.
+        state, self.sha256 = read_published_weights(path, name=INCEPTION_FILE, sha256=None, expected=shapes)
+        network.load_state_dict(state)
         self.verified = self.sha256.startswith(INCEPTION_SHA256_PREFIX) and dims == 2048
         self.name = "FID" if self.verified else f"FD ({path.name}{'' if dims == 2048 else f', {dims} wide'})"
-        network = _inception()
-        try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-            network.load_state_dict(state)
-        except Exception as error:  # the loader raises a dozen kinds for a wrong or cut file
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise InputError(f"{path} does not hold the weights of pytorch-fid's Inception: {reason}") from error
         layers = [getattr(network, name) for width, stage in _STAGES.items() if width <= dims for name in stage]
         self.network = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1)).eval().requires_grad_(False).to(device)
         self.device = torch.device(device)

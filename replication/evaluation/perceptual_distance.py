@@ -6,8 +6,8 @@ is ever downloaded.
 
 from __future__ import annotations
 
-import hashlib
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from replication.errors import InputError
 from replication.evaluation.pixels import check_pair, chunk_size
+from replication.published_weights import ALEXNET, VGG16, PublishedFile, read_published_weights
 
 
 @dataclass(frozen=True)
@@ -24,29 +25,25 @@ class Trunk:
 
     label: str
     net: str  # the package's name for it
-    file: str
+    model: str  # torchvision's
+    published: PublishedFile
     first_kernel: int  # side of the first convolution, which tells the files apart
     smallest_side: int  # below it a pooling layer has no output
 
-    @property
-    def sha256_prefix(self) -> str:
-        """As in the file's name, which is how torch.hub checks it."""
-        return Path(self.file).stem.rsplit("-", 1)[1]
-
 
 TRUNKS = (
-    Trunk("AlexNet", "alex", "alexnet-owt-7be5be79.pth", first_kernel=11, smallest_side=31),
-    Trunk("VGG-16", "vgg", "vgg16-397923af.pth", first_kernel=3, smallest_side=16),
+    Trunk("AlexNet", "alex", "alexnet", ALEXNET, first_kernel=11, smallest_side=31),
+    Trunk("VGG-16", "vgg", "vgg16", VGG16, first_kernel=3, smallest_side=16),
 )
 
 
 class PerceptualDistance:
     """LPIPS with the trunk whose torchvision weights are in the file `weights_path`.
 
-    The file must be alexnet-owt-7be5be79.pth or vgg16-397923af.pth, checked by its hash and read with
-    `weights_only=True`; `sha256_prefix` replaces the expected beginning of the hash, for a trunk trained elsewhere,
-    whose distances are then no published LPIPS. `label` names the trunk, `weights` says what was loaded, and images
-    with a side below `smallest_side` have no distance.
+    The file must be alexnet-owt-7be5be79.pth or vgg16-397923af.pth, checked by its hash and by every tensor's name and
+    shape (`published_weights`); `sha256_prefix` replaces the expected beginning of the hash, for a trunk trained
+    elsewhere, whose distances are then no published LPIPS. `label` names the trunk, `weights` says what was loaded,
+    and images with a side below `smallest_side` have no distance.
 
     A missing package, a missing file, or one with other content raises InputError.
     """
@@ -58,23 +55,16 @@ class PerceptualDistance:
             import lpips
         except ImportError as error:
             raise InputError(f"LPIPS needs the package lpips ({error}); install it or give no LPIPS weights") from error
-        path = Path(weights_path)
-        files = " or ".join(trunk.file for trunk in TRUNKS)
-        if not path.is_file():
-            raise InputError(f"LPIPS weights {path} do not exist; expected torchvision's {files}")
-        with path.open("rb") as file:
-            self.sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-            trunk = {t.first_kernel: t for t in TRUNKS}[state["features.0.weight"].shape[-1]]
-            network = _network(lpips, trunk, state)
-        except Exception as error:  # the loader raises a dozen kinds for a wrong or cut file
-            raise InputError(f"{path} does not hold the weights of torchvision's {files}") from error
-        expected = trunk.sha256_prefix if sha256_prefix is None else sha256_prefix
-        if not self.sha256.startswith(expected):
-            raise InputError(
-                f"{path} has sha256 {self.sha256[:8]}..., not {expected}...: not the published {trunk.file}"
-            )
+        path, prefixes = Path(weights_path), tuple(trunk.published.sha256 for trunk in TRUNKS)
+        state, self.sha256 = read_published_weights(
+            path,
+            name=" or ".join(trunk.published.file for trunk in TRUNKS),
+            sha256=prefixes if sha256_prefix is None else sha256_prefix,
+            expected=_shapes,
+            keep="features.",
+        )
+        trunk = _trunk_of(state)
+        network = _network(lpips, trunk, state)
         self.label, self.smallest_side = trunk.label, trunk.smallest_side
         self.weights = f"{trunk.label} {path.name} (sha256 {self.sha256}), linear layers 0.1 of the lpips package"
         self.device = torch.device(device)
@@ -99,6 +89,22 @@ class PerceptualDistance:
                 x, y = (images.to(self.device).float() / 127.5 - 1 for images in (x, y))
                 parts.append(self.network(x, y).reshape(-1))
         return torch.cat(parts).to(a.device).double()
+
+
+def _trunk_of(state: Mapping[str, Tensor]) -> Trunk:
+    """Which trunk the tensors of a file are; AlexNet's if they are neither's."""
+    first = state.get("features.0.weight")
+    kernel = first.shape[-1] if first is not None and first.ndim else None
+    return next((trunk for trunk in TRUNKS if trunk.first_kernel == kernel), TRUNKS[0])
+
+
+def _shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of all tensors in torchvision's file of the trunk that the tensors look like."""
+    from torchvision import models
+
+    with torch.device("meta"):
+        network = getattr(models, _trunk_of(state).model)(weights=None)
+    return {key: tuple(value.shape) for key, value in network.state_dict().items()}
 
 
 def _network(lpips, trunk: Trunk, state: dict[str, Tensor]) -> torch.nn.Module:

@@ -5,6 +5,7 @@ import torch
 import torchvision
 from torch import nn
 
+from replication.backbones import bisenet
 from replication.backbones.bisenet import (
     BiSeNet,
     FaceParser,
@@ -137,6 +138,24 @@ def test_published_file_is_checked(tmp_path):
     torch.save({}, tmp_path / "79999_iter.pth")
     with pytest.raises(InputError, match="468e13ca"):
         published_parser(tmp_path / "79999_iter.pth")
+
+
+def test_published_names_are_loaded_and_others_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(bisenet, "PUBLISHED_SHA256", "")
+    torch.manual_seed(0)
+    theirs = with_lively_norms(BiSeNet(19)).state_dict()
+    assert set(theirs) == published_names()
+    path = tmp_path / "79999_iter.pth"
+    torch.save(theirs, path)
+    ours = published_parser(path).state_dict()
+    assert all(torch.equal(ours[key], value) for key, value in theirs.items())
+    assert [entry.name for entry in tmp_path.iterdir()] == ["79999_iter.pth"]
+    torch.save({f"module.{key}": value for key, value in theirs.items()}, path)
+    with pytest.raises(InputError, match=r"lacks the tensor 'cp\.resnet\.conv1\.weight' of 79999_iter\.pth"):
+        published_parser(path)
+    torch.save(BiSeNet(11).state_dict(), path)
+    with pytest.raises(InputError, match=r"'conv_out\.conv_out\.weight' has the shape \(11, 256, 1, 1\)"):
+        published_parser(path)
 
 
 def test_hard_examples_only():

@@ -13,6 +13,7 @@ from replication.backbones.perceptual import (
     VGG16Features,
     VGG19Features,
     vgg_layers,
+    vgg_shapes,
 )
 from replication.errors import InputError
 
@@ -26,12 +27,16 @@ def test_layers_are_indexed_like_torchvision(plan, name):
     assert {k: v.shape for k, v in ours.state_dict().items()} == {k: v.shape for k, v in theirs.state_dict().items()}
 
 
+@pytest.mark.parametrize(("plan", "name"), [(_VGG16, "vgg16"), (_VGG19, "vgg19")])
+def test_the_file_is_expected_to_hold_torchvisions_tensors_and_no_others(plan, name):
+    with torch.device("meta"):
+        theirs = getattr(torchvision.models, name)()
+    assert vgg_shapes(plan) == {key: tuple(value.shape) for key, value in theirs.state_dict().items()}
+
+
 def save_stand_in(path, plan) -> dict:
     """A weights file with the right names and shapes, small because every tensor repeats one number."""
-    weights = {
-        f"features.{key}": torch.full((1,), 0.02).expand(value.shape)
-        for key, value in vgg_layers(plan, 36).to("meta").state_dict().items()
-    }
+    weights = {key: torch.full((1,), 0.02).expand(shape) for key, shape in vgg_shapes(plan).items()}
     torch.save(weights, path)
     return weights
 

@@ -145,13 +145,21 @@ def test_inception_label_follows_the_hash(random_inception, monkeypatch):
 def test_inception_refuses_wrong_files(tmp_path):
     with pytest.raises(InputError, match="no width 100"):
         InceptionFeatures(tmp_path / "absent.pth", dims=100)
-    with pytest.raises(InputError, match="do not exist"):
+    with pytest.raises(InputError, match="no such file"):
         InceptionFeatures(tmp_path / "absent.pth")
     other = tmp_path / "other.pth"
     torch.save({"weight": torch.zeros(2)}, other)
-    with pytest.raises(InputError, match="does not hold the weights"):
+    with pytest.raises(InputError, match=r"lacks the tensor 'Conv2d_1a_3x3\.conv\.weight'"):
         InceptionFeatures(other)
     for content in (b"cut", b""):
         other.write_bytes(content)
-        with pytest.raises(InputError, match="does not hold the weights"):
+        with pytest.raises(InputError, match="cannot be read as the weights pt_inception"):
             InceptionFeatures(other)
+
+
+def test_the_file_is_expected_to_hold_pytorch_fids_tensors_and_no_others(monkeypatch, random_inception):
+    state = torch.load(random_inception, weights_only=True)
+    monkeypatch.setattr(reference_inception, "load_state_dict_from_url", lambda *_, **__: state)
+    theirs = reference_inception.fid_inception_v3().state_dict()
+    ours = frechet._inception().state_dict()
+    assert {key: value.shape for key, value in ours.items()} == {key: value.shape for key, value in theirs.items()}

@@ -88,7 +88,9 @@ def test_exit_codes():
 
 def test_sentences():
     assert DIFF.headline() == "Beyond chance: 1 got worse, 1 improved."
-    assert DIFF.tally() == "5 numbers compared: 1 worse, 1 improved, 1 uncertainty unknown, 1 within chance, 1 unchanged"
+    assert (
+        DIFF.tally() == "5 numbers compared: 1 worse, 1 improved, 1 uncertainty unknown, 1 within chance, 1 unchanged"
+    )
     assert "3 comparisons" in DIFF.method()[0] and "one seed" in DIFF.method()[1]
     quiet = dataclasses.replace(DIFF, rows=(CHANCE, SAME))
     assert quiet.headline() == "No change is larger than its uncertainty."

@@ -1,0 +1,343 @@
+"""What a profile needs and whether it is here: `python -m replication doctor`.
+
+Every check returns findings, one line each, with the sentence or command that mends what is missing. Nothing is
+written, downloaded or trained. The checks work on a machine with nothing: no data, no git, no DVC, no GPU, even without
+the packages; so everything heavier than the standard library is imported where it is used.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib import util
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from replication.errors import InputError
+
+if TYPE_CHECKING:
+    from replication.config import Parameters
+    from replication.pipeline.run_time import Images
+
+OK, NOTE, MISSING = "ok", "note", "MISSING"
+ROLES = ("celebahq", "ffhq", "parsing", "attributes")
+PAPER_IMAGES = {"celebahq": (28_000, 2_000), "ffhq": (68_000, 2_000)}
+"""Faces of the papers' own sets, for estimates while they are not there."""
+SOME_PHOTOS = (1_000, 100)
+"""What a folder of the user's own is taken to hold while it is not there."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line: what was looked at, how it is (OK, NOTE or MISSING), in words, and what to do about it."""
+
+    what: str
+    state: str
+    text: str
+    mend: str | None = None
+
+
+def doctor(profile: str | None = None, *, quick: bool = False) -> tuple[str, int]:
+    """Look at everything that a profile needs, in the current folder.
+
+    Args:
+        profile: a packaged profile; None for the active params.yaml (without one: `demo`, as `make repro` takes).
+        quick: do not measure how fast this machine is.
+
+    Returns:
+        The report, and an exit code: 0 if the profile can run, 1 if something is missing.
+
+    Raises:
+        InputError: no such profile, or a params.yaml that cannot be used.
+    """
+    from replication.pipeline import machine
+
+    findings = _guarded("python", machine.python) + _guarded("packages", machine.packages)
+    try:
+        parameters, more = _parameters(profile)
+    except ImportError as error:
+        text = f"the parameters cannot be read without {error.name or error}; nothing else was looked at"
+        return report("", [*findings, Finding("profile", MISSING, text, machine.INSTALL)])
+    findings += more
+    findings += _guarded("device", machine.device, parameters)
+    findings += _guarded("notebooks", machine.kernel)
+    findings += _guarded("git, DVC", machine.repository)
+    images: dict[str, Images] = {}
+    for role in ROLES:
+        findings += _guarded(f"data.{role}", _faces, parameters, role, images)
+    findings += _guarded("masks", _masks, parameters)
+    findings += _guarded("weights", _weights, parameters)
+    images = {role: images.get(role) or _assumed(parameters, role) for role in ROLES}
+    findings += _guarded("disk", _disk, parameters, images)
+    findings += _guarded("earlier run", _earlier_run)
+    if quick:
+        findings.append(Finding("time", OK, "not measured (--quick)"))
+    else:
+        findings += _guarded("time", _time, parameters, images)
+    return report(f"Profile {parameters.profile}: {parameters.note}", findings)
+
+
+def report(title: str, findings: list[Finding]) -> tuple[str, int]:
+    """The lines, aligned, and the exit code."""
+    missing = [f for f in findings if f.state == MISSING]
+    width = max(len(f.what) for f in findings)
+    lines = [title, ""] if title else []
+    for finding in findings:
+        first, *rest = finding.text.splitlines()
+        lines.append(f"{finding.state:<7}  {finding.what:<{width}}  {first}")
+        indent = " " * (9 + width + 2)
+        lines += [f"{indent}{line}" for line in rest]
+        if finding.mend:
+            lines.append(f"{indent}-> {finding.mend}")
+    if missing:
+        lines += ["", f"{len(missing)} of these must be mended before the profile can run."]
+    else:
+        lines += ["", "Everything that the profile needs is here."]
+    return "\n".join(lines) + "\n", 1 if missing else 0
+
+
+def _guarded(what: str, check: Callable[..., Iterable[Finding]], *arguments) -> list[Finding]:
+    """The findings of a check; one that cannot be made says so instead of ending the others."""
+    try:
+        return list(check(*arguments))
+    except InputError as error:
+        return [Finding(what, MISSING, str(error))]
+    except ImportError as error:
+        return [Finding(what, NOTE, f"not looked at: {error.name or error} cannot be imported")]
+    except Exception as error:  # a doctor that dies of what it finds is of no use
+        text = (str(error).splitlines() or [""])[0]
+        return [Finding(what, NOTE, f"could not be looked at ({type(error).__name__}: {text})")]
+
+
+def _parameters(profile: str | None) -> tuple[Parameters, list[Finding]]:
+    from replication.config import PROFILES, hint, load_parameters, profile_names
+
+    if profile is not None and profile not in profile_names():
+        raise InputError(f"profile {profile!r} does not exist{hint(profile, profile_names())}")
+    findings = []
+    if profile is None and not Path("params.yaml").is_file():
+        profile = "demo"
+        text = "there is no params.yaml here; what follows is for the profile demo"
+        findings.append(Finding("profile", MISSING, text, "python -m replication profile demo"))
+    elif profile is not None and Path("params.yaml").is_file():
+        try:
+            active = load_parameters().profile
+        except InputError as error:
+            active = f"unusable ({error})"
+        if active != profile:
+            mend = f"make repro PROFILE={profile}"
+            findings.append(Finding("profile", NOTE, f"params.yaml is {active}; {profile} is not active", mend))
+    if not Path("dvc.yaml").is_file():
+        text = "there is no dvc.yaml here: this is not the root of a checkout"
+        findings.append(Finding("checkout", MISSING, text, "run this in the folder of the checkout that has dvc.yaml"))
+    return load_parameters("params.yaml" if profile is None else PROFILES / f"{profile}.yaml"), findings
+
+
+def _assumed(parameters: Parameters, role: str) -> Images:
+    from replication.pipeline.run_time import Images
+
+    data = getattr(parameters.data, role)
+    if data.source == "drawn":
+        return Images(data.train, data.test)
+    known = PAPER_IMAGES.get(role, SOME_PHOTOS) if parameters.comparable else SOME_PHOTOS
+    limits = (data.train, data.test)
+    counts = (n if most is None else min(n, most) for n, most in zip(known, limits, strict=True))
+    return Images(*counts, assumed=True)
+
+
+def _faces(parameters: Parameters, role: str, images: dict[str, Images]) -> Iterable[Finding]:
+    """The set of one role; puts what it will hold into `images`."""
+    from replication.pipeline.run_time import Images
+
+    data, what = getattr(parameters.data, role), f"data.{role}"
+    if data.source == "drawn":
+        images[role] = Images(data.train, data.test)
+        yield Finding(what, OK, f"{data.train:,} + {data.test:,} faces, drawn here")
+        return
+    from replication.data.photos import _find_photos
+
+    folder = Path(data.folder)
+    if not folder.is_dir():
+        text, mend = f"{data.title}: the folder {folder} does not exist", "put or link the photos there"
+        if data.table is not None and not Path(data.table).is_file():
+            text, mend = f"{text}, nor its table {data.table}", "put or link both there"
+        yield Finding(what, MISSING, text, f"{mend}, or name their place in {what}")
+        return
+    try:
+        found = _find_photos(folder)
+    except InputError as error:
+        yield Finding(what, MISSING, str(error), f"put the photos there, or name their folder in {what}.folder")
+        return
+    text = f"{len(found):,} photos in {folder}"
+    share = data.test_fraction
+    test = min(max(1, round(len(found) * share)), len(found) - 1)
+    counts = {"train": len(found) - test, "test": test}
+    chosen = found
+    if data.table is not None:
+        from replication.data.photo_table import read_photo_table
+        from replication.data.photos import _match
+
+        try:
+            table = read_photo_table(data.table)
+            chosen = _match(found, table, folder)
+        except InputError as error:
+            yield Finding(what, MISSING, str(error), f"mend the table, or name another in {what}.table")
+            return
+        if table.splits is not None:
+            splits = list(table.splits.values())
+            counts = {split: splits.count(split) for split in ("train", "test")}
+        else:
+            test = min(max(1, round(len(chosen) * share)), len(chosen) - 1)
+            counts = {"train": len(chosen) - test, "test": test}
+        has = [n for n, there in (("identities", table.identities), ("landmarks", table.points)) if there is not None]
+        if n := table.attributes.shape[1]:
+            has.append(f"{n} attributes")
+        text += f", {len(chosen):,} of them in {data.table}" + (f" with {', '.join(has)}" if has else "")
+    for split, most in (("train", data.train), ("test", data.test)):
+        counts[split] = counts[split] if most is None else min(counts[split], most)
+    images[role] = Images(counts["train"], counts["test"])
+    text += f": {counts['train']:,} + {counts['test']:,}"
+    if min(counts.values()) < (2 if role in ("celebahq", "ffhq") else 1):
+        yield Finding(what, MISSING, f"{text}, too few for training and testing", "add photos, or change the split")
+        return
+    if data.parsing_folder is not None:
+        from replication.data.photos import _find_parsing
+
+        try:
+            _find_parsing(Path(data.parsing_folder), chosen)
+        except InputError as error:
+            yield Finding(what, MISSING, str(error), f"mend it, or set {what}.parsing_folder to null")
+            return
+        text += f", with parsing maps in {data.parsing_folder}"
+    elif role == "parsing" and parameters.parser.source == "train":
+        mend = "name their folder in data.parsing.parsing_folder, or set data.parsing.source: drawn"
+        yield Finding(what, MISSING, f"{text}, but no parsing maps to train the parser on", mend)
+        return
+    yield Finding(what, OK, text)
+
+
+def _masks(parameters: Parameters) -> Iterable[Finding]:
+    masks = parameters.masks
+    if masks.source == "drawn":
+        yield Finding("masks", OK, f"{masks.train:,} + 3 x {masks.test_per_bucket:,}, drawn here")
+        return
+    from replication.data.nvidia_masks import mask_files
+
+    for key, folder in (("test_folder", masks.test_folder), ("train_folder", masks.train_folder)):
+        what = f"masks.{key}"
+        if folder is None:
+            yield Finding(what, NOTE, "none: test masks not used for testing become the training masks")
+            continue
+        try:
+            yield Finding(what, OK, f"{len(mask_files(folder)):,} masks in {folder}")
+        except InputError as error:
+            mend = f"put NVIDIA's masks there (README, \"The paper's own setting\"), or name their folder in {what}"
+            yield Finding(what, MISSING, str(error), mend)
+
+
+def _weights(parameters: Parameters) -> Iterable[Finding]:
+    from replication import published_weights as known
+
+    p, wanted = parameters, []
+    if p.parser.source == "published":
+        wanted.append(("parser.weights", p.parser.weights, (known.PARSER,)))
+    if p.perceptual.source == "vgg":
+        wanted.append(("perceptual.vgg19", p.perceptual.vgg19, (known.VGG19,)))
+        wanted.append(("perceptual.vgg16", p.perceptual.vgg16, (known.VGG16,)))
+    if p.evaluation.extractor == "inception":
+        wanted.append(("evaluation.inception_weights", p.evaluation.inception_weights, (known.INCEPTION,)))
+    if p.evaluation.lpips_weights is not None:
+        wanted.append(("evaluation.lpips_weights", p.evaluation.lpips_weights, (known.ALEXNET, known.VGG16)))
+        if util.find_spec("lpips") is None:
+            text = "LPIPS is asked for, and its package is missing"
+            yield Finding("lpips", MISSING, text, "python -m pip install lpips, or evaluation.lpips_weights: null")
+    if not wanted:
+        yield Finding("weights", OK, "none needed: all networks are trained here")
+    for key, path, files in wanted:
+        name, owner = " or ".join(f.file for f in files), " or ".join(f.network for f in files)
+        if not Path(path).is_file():
+            mend = f"put {owner} ({name}) there, or name its place in {key}"
+            yield Finding(key, MISSING, f"{path} does not exist", mend)
+            continue
+        try:
+            found = known.check_hash(path, name=name, sha256=tuple(file.sha256 for file in files))
+        except InputError as error:
+            yield Finding(key, MISSING, str(error), f"remove it, and put {owner} ({name}) in its place")
+        else:
+            yield Finding(key, OK, f"{path}, sha256 {found[:8]}...")
+
+
+def _disk(parameters: Parameters, images: dict[str, Images]) -> Iterable[Finding]:
+    from replication.pipeline.disk_space import bytes_needed, bytes_there, gigabytes, sizes_of
+
+    free = shutil.disk_usage(".").free
+    try:
+        needed = bytes_needed(parameters, images, sizes_of(parameters))
+    except (ImportError, OSError) as error:  # a torch that is missing, or whose libraries are
+        yield Finding("disk", NOTE, f"{gigabytes(free)} free; what is needed cannot be told without torch ({error})")
+        return
+    total = sum(needed.values())
+    there = min(bytes_there(Path(".")), total)
+    largest = sorted(needed, key=needed.get, reverse=True)[:3]
+    text = f"about {gigabytes(total)} for the whole run (" + ", ".join(f"{k} {gigabytes(needed[k])}" for k in largest)
+    text += f" ...), {gigabytes(there)} of it there; {gigabytes(free)} free"
+    if total - there > free:
+        yield Finding("disk", MISSING, text, f"free {gigabytes(total - there - free)}, or move the checkout")
+    else:
+        yield Finding("disk", OK, text)
+    if not os.access(".", os.W_OK):
+        yield Finding("disk", MISSING, "this folder cannot be written to", "give yourself the right to, or copy it")
+
+
+def _earlier_run() -> Iterable[Finding]:
+    """Trainings in .state, finished or to be gone on with, and failed notebooks."""
+    import json
+
+    from replication.pipeline import paths
+
+    newest: dict[Path, int] = {}
+    for manifest in paths.STATE.rglob("step-*.json"):
+        digits = manifest.stem.removeprefix("step-")
+        if digits.isdecimal():
+            newest[manifest.parent] = max(newest.get(manifest.parent, 0), int(digits))
+    finished, resumable = 0, []
+    for folder, step in sorted(newest.items()):
+        try:
+            steps = json.loads((folder / "config.json").read_bytes())["fit"]["steps"]
+        except (OSError, ValueError, KeyError, TypeError):
+            steps = None
+        if steps is not None and step >= steps:
+            finished += 1
+        else:
+            name = folder.parent.relative_to(paths.STATE).as_posix()
+            resumable.append(f"{name} at step {step:,} of {steps if steps is None else format(steps, ',')}")
+    if not newest:
+        yield Finding("earlier run", OK, "none: everything begins anew")
+    else:
+        text = f"{finished} finished trainings in .state"
+        if resumable:
+            text += f"; to go on with: {', '.join(resumable[:4])}" + (" ..." if len(resumable) > 4 else "")
+        yield Finding("earlier run", OK, text)
+    failed = sorted(Path("reports/failed").rglob("*.ipynb"))
+    if failed:
+        yield Finding(
+            "earlier run", NOTE, f"{failed[0]} failed ({len(failed)} such)", "read it; `make repro` retries it"
+        )
+
+
+def _time(parameters: Parameters, images: dict[str, Images]) -> Iterable[Finding]:
+    from replication.pipeline.rehearsal import Rehearsal
+    from replication.pipeline.run_time import duration, estimate
+
+    rehearsal = Rehearsal(parameters)
+    parts = estimate(parameters, images, rehearsal.timings(), workers=os.cpu_count() or 1)
+    total = sum(part.seconds for part in parts)
+    lines = [f"an estimate: about {duration(total)} from nothing on {rehearsal.device}, made of"]
+    for part in sorted(parts, key=lambda part: -part.seconds):
+        lines.append(f"{duration(part.seconds):>9}  {part.name}: {part.amount}")
+    lines += ["measured just now in a few steps with random weights on random images;", *rehearsal.notes]
+    if assumed := [role for role, n in images.items() if n.assumed]:
+        lines.append(f"the numbers of images are assumed for {', '.join(assumed)}")
+    yield Finding("time", OK, "\n".join(lines))
