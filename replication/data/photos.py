@@ -108,14 +108,14 @@ class PhotoFolder:
         listed = None if table is None else read_photo_table(table)
         if align != "none" and (listed is None or listed.points is None):
             raise InputError(f"align={align!r}: needs a table with the ten landmark columns, as left_eye_x")
-        names = list(found) if listed is None else _match(found, listed, self.folder)
+        names = list(found) if listed is None else match_table(found, listed, self.folder)
         splits, rule = self._splits(names, listed, test_fraction)
         names, splits, dropped = self._disjoint(names, splits, found, duplicates)
         chosen = _choose(names, splits, {"train": limit_train, "test": limit_test})
         self._names = [names[k] for k in chosen]
         self._splits_of = [splits[k] for k in chosen]
         self._listed = None if listed is None else listed.take(self._names)
-        self._parsing = None if parsing_folder is None else _find_parsing(Path(parsing_folder), self._names)
+        self._parsing = None if parsing_folder is None else find_parsing(Path(parsing_folder), self._names)
         if self._parsing is not None:
             check_parsing_order(self._parsing, parsing_order)
         self._order = parsing_order
@@ -286,7 +286,7 @@ class PhotoFolder:
         return Chunk(images=np.stack([face.image for face in faces]), rows=rows, parsing=parsing)
 
 
-def _match(found: Stamps, listed: PhotoTable, folder: Path) -> list[str]:
+def match_table(found: Stamps, listed: PhotoTable, folder: Path) -> list[str]:
     """The photos that the table names, in sorted order; raises InputError if one is not in the folder."""
     missing = [name for name in listed.files if name not in found]
     if missing:
@@ -295,7 +295,10 @@ def _match(found: Stamps, listed: PhotoTable, folder: Path) -> list[str]:
     return [name for name in found if name in named]
 
 
-def _find_parsing(folder: Path, names: list[str]) -> list[Path]:
+def find_parsing(folder: Path, names: list[str]) -> list[Path]:
+    """The label map of every photo, `<name>.png`; raises InputError if the folder or a map does not exist."""
+    if not folder.is_dir():
+        raise InputError(f"the folder of parsing maps {folder} does not exist")
     paths = [folder / Path(name).with_suffix(".png") for name in names]
     for name, path in zip(names, paths, strict=True):
         if not path.is_file():

@@ -156,17 +156,17 @@ def _faces(parameters: Parameters, role: str, images: dict[str, Images]) -> Iter
         images[role] = Images(data.train, data.test)
         yield Finding(what, OK, f"{data.train:,} + {data.test:,} faces, drawn here")
         return
-    from replication.data.photos import _find_photos
+    from replication.data.photo_listing import find_photos
 
     folder = Path(data.folder)
     if not folder.is_dir():
         text, mend = f"{data.title}: the folder {folder} does not exist", "put or link the photos there"
         if data.table is not None and not Path(data.table).is_file():
             text, mend = f"{text}, nor its table {data.table}", "put or link both there"
-        yield Finding(what, MISSING, text, f"{mend}, or name their place in {what}")
+        yield Finding(what, MISSING, text, f"{_download(folder)}{mend}, or name their place in {what}")
         return
     try:
-        found = _find_photos(folder)
+        found = find_photos(folder)
     except InputError as error:
         yield Finding(what, MISSING, str(error), f"put the photos there, or name their folder in {what}.folder")
         return
@@ -174,14 +174,14 @@ def _faces(parameters: Parameters, role: str, images: dict[str, Images]) -> Iter
     share = data.test_fraction
     test = min(max(1, round(len(found) * share)), len(found) - 1)
     counts = {"train": len(found) - test, "test": test}
-    chosen = found
+    chosen = list(found)
     if data.table is not None:
         from replication.data.photo_table import read_photo_table
-        from replication.data.photos import _match
+        from replication.data.photos import match_table
 
         try:
             table = read_photo_table(data.table)
-            chosen = _match(found, table, folder)
+            chosen = match_table(found, table, folder)
         except InputError as error:
             yield Finding(what, MISSING, str(error), f"mend the table, or name another in {what}.table")
             return
@@ -203,10 +203,10 @@ def _faces(parameters: Parameters, role: str, images: dict[str, Images]) -> Iter
         yield Finding(what, MISSING, f"{text}, too few for training and testing", "add photos, or change the split")
         return
     if data.parsing_folder is not None:
-        from replication.data.photos import _find_parsing
+        from replication.data.photos import find_parsing
 
         try:
-            _find_parsing(Path(data.parsing_folder), chosen)
+            find_parsing(Path(data.parsing_folder), chosen)
         except InputError as error:
             yield Finding(what, MISSING, str(error), f"mend it, or set {what}.parsing_folder to null")
             return
@@ -216,6 +216,15 @@ def _faces(parameters: Parameters, role: str, images: dict[str, Images]) -> Iter
         yield Finding(what, MISSING, f"{text}, but no parsing maps to train the parser on", mend)
         return
     yield Finding(what, OK, text)
+
+
+def _download(path: str | Path) -> str:
+    """The command that fetches what a path is meant to hold, with an "or" behind it; empty if nothing known does."""
+    from replication.data.sources import load_sources, sources_of
+    from replication.pipeline import paths
+
+    names = sources_of([str(path)], paths.RAW, load_sources())
+    return f"python -m replication download {' '.join(names)}, or " if names else ""
 
 
 def _masks(parameters: Parameters) -> Iterable[Finding]:
@@ -233,7 +242,7 @@ def _masks(parameters: Parameters) -> Iterable[Finding]:
         try:
             yield Finding(what, OK, f"{len(mask_files(folder)):,} masks in {folder}")
         except InputError as error:
-            mend = f"put NVIDIA's masks there (README, \"The paper's own setting\"), or name their folder in {what}"
+            mend = f"{_download(folder)}put NVIDIA's masks there, or name their folder in {what}"
             yield Finding(what, MISSING, str(error), mend)
 
 
@@ -258,7 +267,7 @@ def _weights(parameters: Parameters) -> Iterable[Finding]:
     for key, path, files in wanted:
         name, owner = " or ".join(f.file for f in files), " or ".join(f.network for f in files)
         if not Path(path).is_file():
-            mend = f"put {owner} ({name}) there, or name its place in {key}"
+            mend = f"{_download(path)}put {owner} ({name}) there, or name its place in {key}"
             yield Finding(key, MISSING, f"{path} does not exist", mend)
             continue
         try:

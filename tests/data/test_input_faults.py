@@ -234,7 +234,7 @@ def test_store(tmp_path, chunk, kind, name):
 WEIGHTS = {
     "missing": (None, "no such file"),
     "empty": (b"", "this is another or a damaged file"),
-    "a web page": (b"<!DOCTYPE html><html>Quota exceeded</html>", "this is another or a damaged file"),
+    "a web page": (b"<!DOCTYPE html><html>Quota exceeded</html>", "is a web page"),
     "a pickle that would run a program": (b"cos\nsystem\n(S'false'\ntR.", "this is another or a damaged file"),
     "a torch file of another network": (b"PK\x03\x04" + bytes(200), "this is another or a damaged file"),
 }

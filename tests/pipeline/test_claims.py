@@ -11,6 +11,7 @@ import pytest
 
 from replication.errors import InputError
 from replication.evaluation.frechet import frechet_distance
+from replication.evaluation.protocol import VERSION
 from replication.papers import PAPERS, load_claims
 from replication.pipeline import paths, report
 from replication.reporting.claims import DRAWS, read_claims_csv
@@ -42,6 +43,7 @@ def evaluated(name: str, worse: float) -> None:
         {
             "profile": "demo", "comparable": False, "dataset": "celebahq", "dataset_title": "drawn faces",
             "image_size": 64, "features": "FD (test)", "steps": 5, "pairs": "abc", "weights_sha256": name,
+            "protocol": {"version": VERSION},
         }
     ]  # fmt: skip
     pd.concat(tables, ignore_index=True).to_parquet(folder / "per_image.parquet", index=False)

@@ -229,7 +229,7 @@ def test_parsing_maps(here):
     assert finding.state == MISSING and "no parsing maps to train the parser on" in finding.text
     parameters = change("data.parsing", **values, parsing_folder="maps")
     (finding,), _ = faces(parameters, "parsing")
-    assert finding.state == MISSING and "maps does not exist" in finding.text
+    assert finding.state == MISSING and "parsing maps maps does not exist" in finding.text
     (here / "maps").mkdir()
     for k in range(19):
         (here / "maps" / f"{k}.png").write_bytes(b"")
