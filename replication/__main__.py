@@ -56,7 +56,14 @@ def _execute(arguments: argparse.Namespace) -> None:
             raise InputError(f"-p {name}: {text!r} is not a YAML value; quote it") from error
         # YAML 1.1 takes no, off and the like for booleans; an experiment may be called that.
         values[name] = text if isinstance(value, bool) and text.lower() not in ("true", "false") else value
-    with recorded(stage_of_output(arguments.output)):
+    stage = stage_of_output(arguments.output)
+    given = "".join(f" -p {name} {text}" for name, text in arguments.parameter)
+    if (
+        stage is not None
+        and stage.cmd != f"python -m replication execute {arguments.notebook} {arguments.output}{given}"
+    ):
+        stage = None  # another notebook or experiment written to the same place is not the stage
+    with recorded(stage):
         execute(arguments.notebook, arguments.output, values)
 
 

@@ -497,7 +497,8 @@ def profile_names() -> list[str]:
 def activate_profile(name: str, path: str | Path = "params.yaml") -> bool:
     """Make a packaged profile the active `params.yaml`; true if the file changed.
 
-    A params.yaml with changes of its own is kept beside it as `params.edited.yaml`: nothing typed is lost.
+    A params.yaml with changes of its own is kept beside it as `params.edited.yaml` (`-2`, `-3` ...): nothing typed
+    is lost.
 
     Raises:
         InputError: no such profile.
@@ -512,6 +513,10 @@ def activate_profile(name: str, path: str | Path = "params.yaml") -> bool:
         if before == text:
             return False
         if before not in [(PROFILES / f"{n}.yaml").read_text(encoding="utf-8") for n in profile_names()]:
-            write_text(path.with_name("params.edited.yaml"), before)
+            kept, number = path.with_name("params.edited.yaml"), 1
+            while kept.is_file() and kept.read_text(encoding="utf-8") != before:
+                number += 1
+                kept = path.with_name(f"params.edited-{number}.yaml")
+            write_text(kept, before)
     write_text(path, text)
     return True

@@ -293,6 +293,11 @@ def test_activating_keeps_an_edited_file_beside(tmp_path):
     file.write_text(edited)
     assert activate_profile("demo", file) is True
     assert (tmp_path / "params.edited.yaml").read_text() == edited
+    again = file.read_text().replace("seed: 0", "seed: 7", 1)
+    file.write_text(again)
+    activate_profile("demo", file)
+    assert (tmp_path / "params.edited.yaml").read_text() == edited
+    assert (tmp_path / "params.edited-2.yaml").read_text() == again
 
 
 def test_a_profile_that_does_not_exist(tmp_path):

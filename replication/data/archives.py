@@ -56,7 +56,7 @@ class _Member:
 
 def _checked_path(name: str) -> PurePosixPath:
     path = PurePosixPath(name)
-    if not name or "\x00" in name or "\\" in name or path.is_absolute() or ":" in path.parts[0]:
+    if not name or "\x00" in name or "\\" in name or path.is_absolute() or ":" in name.split("/")[0]:
         raise WrongFileError(f"holds a member with the unsafe name {name!r}")
     if ".." in path.parts:
         raise WrongFileError(f"holds a member that leaves its folder, {name!r}")

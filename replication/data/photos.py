@@ -144,6 +144,10 @@ class PhotoFolder:
         """Photos to read."""
         return len(self._names)
 
+    def count(self, split: str) -> int:
+        """Photos to read for one split."""
+        return self._splits_of.count(split)
+
     def _splits(self, names: list[str], listed: PhotoTable | None, test_fraction: float) -> tuple[list[str], str]:
         if listed is not None and listed.splits is not None:
             return [listed.splits[name] for name in names], "as in the table"

@@ -54,13 +54,21 @@ def stored_change(
     too wide for them, hardly ever too narrow. degrees: of freedom of the t distribution by which the intervals are
     continued to other levels.
     """
-    (old_low, old_high), (new_low, new_high) = old_interval, new_interval
+    (old_low, old_high), (new_low, new_high) = (
+        _unclipped(old, *old_interval),
+        _unclipped(new, *new_interval),
+    )
     value = new - old
     below, above = math.hypot(new - new_low, old_high - old), math.hypot(new_high - new, old - old_low)
     near = below if value > 0 else above
     quantile = t.ppf(0.5 + LEVEL / 2, degrees)
     p = 1.0 if value == 0 else (2 * t.sf(abs(value) / near * quantile, degrees) if near else 0.0)
     return Change(value, value - below, value + above, float(p), False)
+
+
+def _unclipped(value: float, low: float, high: float) -> tuple[float, float]:
+    """An interval whose lower arm was cut at zero (a Fréchet distance) with an arm at least as long as the upper."""
+    return (min(low, value - (high - value)), high) if low == 0 else (low, high)
 
 
 def holm(p_values: Sequence[float]) -> np.ndarray:

@@ -17,6 +17,7 @@ from replication.atomic import write_text
 from replication.errors import InputError
 from replication.evaluation.changes import Change, holm, measured_change, stored_change
 from replication.evaluation.metrics import METRICS
+from replication.evaluation.sample import FRECHET
 from replication.evaluation.uncertainty import LEVEL, Sample
 from replication.pipeline.revisions import MissingResults, Revision, buckets, made_by, open_revision
 from replication.reporting.diff import ABSENT, Diff, Gap, Origin, Row, to_markdown, to_text
@@ -87,6 +88,11 @@ def compare(old: Revision, new: Revision) -> Diff:
         ),
         gaps=tuple(gaps),
     )
+
+
+def _judged(metric: str) -> bool:
+    """Whether a metric has an interval: those that images have values of, and the Frechet distances."""
+    return metric not in METRICS or METRICS[metric].per_image or metric in FRECHET
 
 
 class _Side:
@@ -243,6 +249,8 @@ class _Pair:
     def change(self, bucket: str, metric: str) -> tuple[Change | None, tuple[str, ...]]:
         """The change with its uncertainty, as exact as the data allow; None where that is unknown. And notes."""
         notes, missing = [], []
+        if not _judged(metric):
+            return None, ()
         if None is not self.old.record.get("weights_sha256") == self.new.record.get("weights_sha256"):
             notes.append("same weights: the evaluation or its images changed, not the network")
         samples = []
@@ -296,6 +304,7 @@ class _Pair:
             images=self.new.images(bucket),
             seeds=min(self.old.seeds, self.new.seeds),
             notes=notes,
+            judged=_judged(metric),
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -35,6 +36,9 @@ def evaluate_experiment(parameters: Parameters, name: str) -> dict[str, Any]:
     with arithmetic(parameters.run.deterministic, device):
         measured = [_evaluate(parameters, name, k, device) for k in range(parameters.seeds_of(name))]
     metrics = over_seeds(measured)
+    for folder in (paths.RESULTS / name).iterdir():  # seeds of an earlier, longer run
+        if folder.name not in {f"seed_{k}" for k in range(len(measured))}:
+            shutil.rmtree(folder)
     folders = [paths.RESULTS / paths.repeat(name, k) for k in range(len(measured))]
     metrics["made_by"][0]["intervals"] = stored_intervals(folders)
     write_json(paths.METRICS / f"{name}.json", metrics)
@@ -44,15 +48,19 @@ def evaluate_experiment(parameters: Parameters, name: str) -> dict[str, Any]:
 def over_seeds(measured: list[dict[str, Any]]) -> dict[str, Any]:
     """The metrics files of several trainings as one: means in the buckets, each training's values in `made_by`."""
     (first,), buckets = measured[0]["made_by"], [key for key in measured[0] if key != "made_by"]
-    means = {
-        bucket: {
-            metric: round(fmean(one[bucket][metric] for one in measured), DECIMALS) for metric in measured[0][bucket]
-        }
-        for bucket in buckets
-    }
+    # A metric that one training has no value of (an SVM that did not converge) has no mean either.
+    common = {b: [m for m in measured[0][b] if all(m in one[b] for one in measured)] for b in buckets}
+    means = {b: {m: round(fmean(one[b][m] for one in measured), DECIMALS) for m in common[b]} for b in buckets}
     trainings = [one["made_by"][0] for one in measured]
     seeds = [training["seed"] for training in trainings]
-    block = first | {"seed": seeds[0] if len(seeds) == 1 else seeds}
+    block = first | {"seed": seeds[0] if len(seeds) == 1 else seeds, "seeds": seeds}
+    left_out = {}
+    for seed, training in zip(seeds, trainings, strict=True):
+        for metric, reason in training.get("protocol", {}).get("left_out", {}).items():
+            everywhere = all(metric in other.get("protocol", {}).get("left_out", {}) for other in trainings)
+            left_out.setdefault(metric, reason if everywhere else f"{reason} (seed {seed})")
+    if left_out:
+        block["protocol"] = first["protocol"] | {"left_out": left_out}
     if len(measured) > 1:
         block["weights_sha256"] = [training["weights_sha256"] for training in trainings]
         block["per_seed"] = {

@@ -58,12 +58,12 @@ def prepare_faces(parameters: Parameters, role: str) -> FaceStore:
         workers=_workers(),
     )
     code = source_digest(("data",))
+    for split in ("train", "test"):
+        if role in ("celebahq", "ffhq") and not photos.count(split):
+            raise InputError(f"data.{role}.folder: {data.folder} leaves no {split} images; give it more photos")
     store = pack_photos(paths.store(role), photos, name=data.title, state=paths.PACKING / role, code=code)
     remember_sources(role, store.card["sha256"], photos.stamps)
     print(split_summary(store))
-    for split in ("train", "test"):
-        if role in ("celebahq", "ffhq") and not len(store.rows(split)):
-            raise InputError(f"data.{role}.folder: {data.folder} leaves no {split} images; give it more photos")
     return store
 
 

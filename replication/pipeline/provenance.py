@@ -14,6 +14,9 @@ from replication.config import Parameters
 INPUTS_VARIABLE = "REPLICATION_INPUTS"
 """Environment of a stage's notebook: the digest of all inputs of the stage, see `records`."""
 
+COMMIT_VARIABLE = "REPLICATION_COMMIT"
+"""The same for the commit at which the stage began."""
+
 CODE = ("replication", "notebooks", "params.yaml", "dvc.yaml", "requirements.txt")
 
 
@@ -28,6 +31,8 @@ def code_commit() -> str:
         run = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
         return run.stdout.strip()
 
+    if COMMIT_VARIABLE in os.environ:
+        return os.environ[COMMIT_VARIABLE]
     try:
         commit = git("log", "-1", "--format=%h", "--", *CODE)
         changed = git("status", "--porcelain", "--", *CODE)

@@ -24,7 +24,7 @@ from typing import Any
 from replication.atomic import write_json
 from replication.errors import InputError
 from replication.pipeline import paths
-from replication.pipeline.provenance import INPUTS_VARIABLE, code_commit
+from replication.pipeline.provenance import COMMIT_VARIABLE, INPUTS_VARIABLE, code_commit
 from replication.pipeline.stages import Stage, parameter, read_yaml
 
 IGNORED = {"__pycache__", ".ipynb_checkpoints"}  # as .dvcignore has it
@@ -53,15 +53,21 @@ def recorded(stage: Stage | None) -> Iterator[None]:
         yield
         return
     before, began, started = Inputs.read(stage), time.perf_counter(), datetime.datetime.now(datetime.UTC)
-    earlier = os.environ.get(INPUTS_VARIABLE)
-    os.environ[INPUTS_VARIABLE] = before.digest()[:16]
+    commit = code_commit()  # now: a commit made during the run is not what ran
+    handed = {INPUTS_VARIABLE: before.digest()[:16], COMMIT_VARIABLE: commit}
+    earlier = {name: os.environ.get(name) for name in handed}
+    os.environ.update(handed)
     try:
         yield
     finally:
-        if earlier is None:
-            del os.environ[INPUTS_VARIABLE]
-        else:
-            os.environ[INPUTS_VARIABLE] = earlier
+        for name, value in earlier.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+    missing = [out for out in stage.outs if Path(out) != record_path(stage.name) and not Path(out).exists()]
+    if missing:
+        raise InputError(f"{stage.name}: ended without making {missing[0]}, which dvc.yaml names as its output")
     if changed := before.changed():
         raise ChangedInputsError(
             f"{stage.name}: {', '.join(changed)} changed while the stage ran, so its results are of no single state; "
@@ -70,10 +76,11 @@ def recorded(stage: Stage | None) -> Iterator[None]:
     record = {
         "stage": stage.name,
         "command": stage.cmd,
-        "commit": code_commit(),
+        "commit": commit,
         "inputs_digest": before.digest()[:16],
         "inputs": before.files,
         "parameters": before.parameters,
+        "outputs": {out: _digest(Path(out), {}, {}) for out in stage.outs if Path(out) != record_path(stage.name)},
         "started": started.isoformat(timespec="seconds"),
         "seconds": round(time.perf_counter() - began, 1),
         "python": platform.python_version(),

@@ -49,7 +49,12 @@ def changed_sources(parameters: Parameters) -> dict[str, str]:
     for role in ROLES:
         data: DataSet = getattr(parameters.data, role)
         store = paths.store(role)
-        if data.source != "photos" or not (store / "manifest.csv").is_file():
+        if data.source != "photos" or not (store / "store.json").is_file():
+            continue
+        if not (store / "manifest.csv").is_file():
+            # DVC would bring an earlier packing back from its cache, whatever has become of the photos since.
+            if Path(data.folder).is_dir():
+                changed[f"data@{role}"] = f"{data.folder}: takes the place of drawn faces for {role}"
             continue
         try:
             digest = json.loads((store / "store.json").read_text(encoding="utf-8"))["sha256"]

@@ -17,6 +17,7 @@ from replication.reporting.escaping import markdown_row, markdown_text
 ABSENT = object()  # a parameter or a hash that one side does not have; None is a value
 
 WORSE, IMPROVED, MOVED, UNKNOWN, CHANCE, UNCHANGED = "worse", "improved", "moved", "unknown", "chance", "unchanged"
+UNJUDGED = "unjudged"  # scores of a whole set for which no interval is defined
 
 VERDICTS = {
     WORSE: "▼ worse",
@@ -24,6 +25,7 @@ VERDICTS = {
     MOVED: "◆ moved",
     UNKNOWN: "? uncertainty unknown",
     CHANCE: "· within chance",
+    UNJUDGED: "~ no interval defined",
     UNCHANGED: "= unchanged",
 }
 HEAD = ("experiment", "holes", "metric", "old", "new", "change", "95% interval", "verdict", "basis")
@@ -37,7 +39,8 @@ class Row:
 
     better: +1 if higher is better, -1 if lower, 0 if the metric has no known direction. interval: of new - old, at
     95 % for this row alone; None where nothing was compared or the uncertainty is unknown. p: adjusted for all
-    comparisons of the diff. basis: "paired", "unpaired", or "" without an interval.
+    comparisons of the diff. basis: "paired", "unpaired", or "" without an interval. judged: False for scores that
+    have no interval by their definition.
     """
 
     experiment: str
@@ -54,6 +57,7 @@ class Row:
     images: Any
     seeds: int
     notes: tuple[str, ...]
+    judged: bool = True
 
     @property
     def change(self) -> float:
@@ -74,7 +78,7 @@ class Row:
         if self.old == self.new:
             return UNCHANGED
         if self.p is None:
-            return UNKNOWN
+            return UNKNOWN if self.judged else UNJUDGED
         if not self.significant or not round(self.change, self.decimals):
             return CHANCE
         if not self.better:

@@ -12,6 +12,7 @@ from replication.reporting.diff import (
     IMPROVED,
     MOVED,
     UNCHANGED,
+    UNJUDGED,
     UNKNOWN,
     VERDICTS,
     WORSE,
@@ -167,7 +168,7 @@ def _matrix(rows: Sequence[Row]) -> str:
             )
         lines.append("</tr>")
     used = {row.verdict for row in rows}
-    order = (WORSE, IMPROVED, MOVED, UNKNOWN, CHANCE, UNCHANGED)
+    order = (WORSE, IMPROVED, MOVED, UNKNOWN, UNJUDGED, CHANCE, UNCHANGED)
     legend = "".join(f'<span class="{v}">{VERDICTS[v]}</span>' for v in order if v in used)
     missing = (
         "" if len(cells) == len(columns) * len({row.experiment for row in rows}) else "<span>– not compared</span>"

@@ -17,8 +17,8 @@ from replication.reporting.escaping import html_text, latex_text, markdown_row, 
 from replication.reporting.tables import DIGITS, METRICS, Metric, ResultTable
 
 LEGEND = (
-    "Each cell: measured value with ± the longer arm of its 95 % interval over the test images, then the paper's "
-    "value. Best measured value in bold"
+    "Each cell: measured value with ± the longer arm of its 95 % interval (over test images and, where there are "
+    "several, seeds), then the paper's value. Best measured value in bold"
 )
 
 

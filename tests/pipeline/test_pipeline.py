@@ -21,7 +21,7 @@ from replication.data.store import FaceStore
 from replication.errors import InputError
 from replication.evaluation.evaluate import evaluate, read_results
 from replication.pipeline import looks, paths, prepare, train
-from replication.pipeline.evaluate import evaluate_experiment
+from replication.pipeline.evaluate import evaluate_experiment, over_seeds
 from replication.pipeline.inspect import inspect_pair
 from replication.pipeline.report import write_cost_tables, write_figures, write_site, write_tables
 from replication.pipeline.trained import load_extractor, load_inpainter, load_pconv, load_priors
@@ -185,7 +185,7 @@ def test_metrics_of_several_seeds_are_means_and_keep_each(built):
     p, _, _ = built
     metrics = evaluate_experiment(p, "shared_memory")
     (made_by,) = metrics["made_by"]
-    assert made_by["seed"] == [0, 1] and len(set(made_by["weights_sha256"])) == 2
+    assert made_by["seed"] == made_by["seeds"] == [0, 1] and len(set(made_by["weights_sha256"])) == 2
     each = [made_by["per_seed"][k]["20-40%"]["PSNR"] for k in ("0", "1")]
     assert metrics["20-40%"]["PSNR"] == pytest.approx(sum(each) / 2, abs=1e-6) and each[0] != each[1]
     assert {folder.name for folder in (paths.RESULTS / "shared_memory").iterdir()} == {"seed_0", "seed_1"}
@@ -254,6 +254,28 @@ def test_batch_size_and_order_change_no_number(built, name, tmp_path):
     backward = gather_batch(store, rows[::-1], holes[::-1])
     one, other = (tensor_to_images(inpainter.inpaint(b["image"], b["mask"])) for b in (forward, backward))
     assert (one == other[::-1]).all()
+
+
+def test_what_one_training_has_no_value_of_is_left_out_with_its_seed():
+    def one(seed, values, left_out):
+        record = {"seed": seed, "weights_sha256": str(seed), "protocol": {"version": 2, "left_out": left_out}}
+        return {"1-20%": values, "made_by": [record]}
+
+    whole = one(0, {"PSNR": 20.0, "U_DS": 0.3}, {"LPIPS": "no weights"})
+    part = one(1, {"PSNR": 22.0}, {"LPIPS": "no weights", "U_DS": "not converged"})
+    for measured in ([whole, part], [part, whole]):
+        merged = over_seeds(measured)
+        assert merged["1-20%"] == {"PSNR": 21.0}
+        left_out = merged["made_by"][0]["protocol"]["left_out"]
+        assert left_out == {"LPIPS": "no weights", "U_DS": "not converged (seed 1)"}
+
+
+def test_seeds_of_a_longer_run_do_not_stay(built):
+    p, _, _ = built
+    stale = paths.RESULTS / "full" / "seed_1"
+    shutil.copytree(paths.RESULTS / "full" / "seed_0", stale)
+    evaluate_experiment(p, "full")
+    assert not stale.exists()
 
 
 def test_tables(built):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -10,7 +11,7 @@ import sys
 import pytest
 
 from replication.errors import InputError
-from replication.pipeline.provenance import INPUTS_VARIABLE
+from replication.pipeline.provenance import COMMIT_VARIABLE, INPUTS_VARIABLE
 from replication.pipeline.records import ChangedInputsError, Inputs, record_path, recorded
 from replication.pipeline.stages import load_stages
 
@@ -29,6 +30,7 @@ def checkout(tmp_path, monkeypatch):
     """A folder with one stage: a script, a folder of data with a subfolder, and parameters."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv(INPUTS_VARIABLE, raising=False)
+    monkeypatch.delenv(COMMIT_VARIABLE, raising=False)
     (tmp_path / "dvc.yaml").write_text(DVC_YAML)
     (tmp_path / "params.yaml").write_text("size: 64\nnested: {deep: [1, 2]}\nother: 1\n")
     (tmp_path / "count.py").write_text("open('total.txt', 'w').write('3')\n")
@@ -57,12 +59,29 @@ def test_digests_are_those_of_dvc(checkout):
 
 def test_a_record_says_what_went_in(checkout):
     with recorded(stage()):
+        (checkout / "total.txt").write_text("3")
         assert len(os.environ[INPUTS_VARIABLE]) == 16
         handed = os.environ[INPUTS_VARIABLE]
     assert INPUTS_VARIABLE not in os.environ
     record = json.loads(record_path("count").read_text())
     assert record["parameters"] == {"size": 64, "nested.deep": [1, 2]} and record["command"] == "python count.py"
     assert set(record["inputs"]) == {"count.py", "faces"} and record["inputs_digest"] == handed
+    assert record["outputs"] == {"total.txt": hashlib.md5(b"3").hexdigest()}
+
+
+def test_a_stage_that_made_nothing_is_named(checkout):
+    with pytest.raises(InputError, match=r"count: ended without making total\.txt"), recorded(stage()):
+        pass
+
+
+def test_the_commit_is_that_of_the_beginning(checkout, monkeypatch):
+    from replication.pipeline import records
+
+    monkeypatch.setattr(records, "code_commit", iter(["first", "second"]).__next__)
+    with recorded(stage()):
+        assert os.environ[COMMIT_VARIABLE] == "first"
+        (checkout / "total.txt").write_text("3")
+    assert json.loads(record_path("count").read_text())["commit"] == "first" and COMMIT_VARIABLE not in os.environ
 
 
 def test_the_digest_follows_inputs_and_nothing_else(checkout):
@@ -86,6 +105,7 @@ CHANGES = {
 
 @pytest.mark.parametrize("what", CHANGES)
 def test_an_edit_during_the_run_fails_the_stage_and_is_named(checkout, what):
+    (checkout / "total.txt").write_text("3")
     with pytest.raises(ChangedInputsError, match=f"^count: {what} changed while the stage ran"), recorded(stage()):
         CHANGES[what](checkout)
     assert not record_path("count").exists()
@@ -93,6 +113,7 @@ def test_an_edit_during_the_run_fails_the_stage_and_is_named(checkout, what):
 
 def test_an_edit_taken_back_is_no_change(checkout):
     with recorded(stage()):
+        (checkout / "total.txt").write_text("3")
         (checkout / "faces" / "a").write_text("other")
         (checkout / "faces" / "a").write_text("z")
     assert record_path("count").is_file()

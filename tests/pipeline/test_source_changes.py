@@ -77,6 +77,12 @@ CHANGES = {
 }
 
 
+def test_photos_in_the_place_of_drawn_faces_are_packed_not_taken_from_a_cache(checkout):
+    p = packed()
+    (paths.store("celebahq") / "manifest.csv").unlink()  # as a store of drawn faces
+    assert list(changed_sources(p)) == ["data@celebahq"]
+
+
 @pytest.mark.parametrize("what", CHANGES)
 @pytest.mark.parametrize("remembered", [True, False])
 def test_changes_of_a_folder_without_table(checkout, what, remembered):
