@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from typing import Any
 from replication.atomic import atomic_file, write_text
 from replication.config import hint
 from replication.errors import InputError
+
+_LIVE = re.compile(r".+: (step \d+/\d+, \d+ images, |\d+ steps, \d+ images in |going on from the checkpoint of step )")
 
 
 class NotebookError(RuntimeError):
@@ -110,7 +113,11 @@ def check_parameters(notebook: Path, parameters: dict[str, Any]) -> None:
 
 
 def normalise(notebook) -> None:
-    """Drop what differs between two equal runs: times, the live log (stderr), paths, random cell ids."""
+    """Drop what differs between two equal runs: times, paths, random cell ids, the live log.
+
+    The live log is stderr, and on stdout the lines by which a training tells how fast it goes and whether it was
+    resumed (`training.status`); speed and time of a training are in data/costs.
+    """
     root = str(Path.cwd())
     notebook.metadata = {
         key: value for key, value in notebook.metadata.items() if key in ("kernelspec", "language_info")
@@ -121,6 +128,10 @@ def normalise(notebook) -> None:
         if cell.cell_type != "code":
             continue
         cell.outputs = [o for o in cell.outputs if not (o.output_type == "stream" and o.name == "stderr")]
+        for item in cell.outputs:
+            if item.output_type == "stream":
+                item.text = "".join(line for line in item.text.splitlines(True) if not _LIVE.match(line))
+        cell.outputs = [o for o in cell.outputs if o.output_type != "stream" or o.text]
         for item in cell.outputs:
             item.get("metadata", {}).pop("papermill", None)
             if item.output_type == "stream":

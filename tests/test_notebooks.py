@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import re
 from pathlib import Path
@@ -9,10 +11,11 @@ from pathlib import Path
 import nbformat
 import papermill
 import pytest
+import torch
 import yaml
 
 from replication.errors import InputError
-from replication.notebooks import execute
+from replication.notebooks import execute, normalise
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -203,3 +206,23 @@ def test_two_equal_runs_give_equal_bytes(book):
     assert [cell["id"] for cell in notebook["cells"]] == [f"cell-{i:03d}" for i in range(len(notebook["cells"]))]
     assert b"a is 7" in results[0][1] and b"<title>here</title>" in results[0][1]
     assert not list(Path("reports").glob("failed/**/*.ipynb"))  # nothing failed
+
+
+def test_the_live_log_of_a_training_is_not_kept():
+    from replication.training.status import Status
+
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        status = Status("full/seed_0", 10, 0.0, torch.device("cpu"))
+        print("full changes nothing")
+        status.say("full/seed_0: going on from the checkpoint of step 3 in .state/full")
+        status.start(3)
+        status.show(5, 40, {"loss": 0.5}, 0.0)
+        status.say("full/seed_0: 10 steps, 80 images in 2.0 s, 40.0 images/s")
+    streams = [nbformat.v4.new_output("stream", name="stdout", text=printed.getvalue())]
+    live = [nbformat.v4.new_output("stream", name="stdout", text="parser: step 1/9, 8 images, 4.0 images/s\n")]
+    cells = [nbformat.v4.new_code_cell("train()", outputs=outputs) for outputs in (streams, live)]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    normalise(notebook)
+    assert [output.text for output in notebook.cells[0].outputs] == ["full changes nothing\n"]
+    assert notebook.cells[1].outputs == []
