@@ -7,6 +7,7 @@ import errno
 import logging
 import os
 import sys
+from pathlib import Path
 
 from replication.errors import InputError
 
@@ -18,8 +19,6 @@ def _parameters():
 
 
 def _recorded(stage: str):
-    from pathlib import Path
-
     from replication.pipeline.records import recorded
     from replication.pipeline.stages import load_stages
 
@@ -30,15 +29,16 @@ def _profile(arguments: argparse.Namespace) -> None:
     from replication.config import activate_profile, load_parameters
 
     if arguments.keep:
-        try:
-            active = load_parameters().profile
-        except InputError:
-            active = None
+        # A file that does not load is refused here: to put the stock profile in its place would lose what was meant.
+        active = load_parameters().profile if Path("params.yaml").is_file() else None
         if active == arguments.name:
             print(f"profile {active} is active already; params.yaml stays as it is")
             return
+    before = set(Path().glob("params.edited*.yaml"))
     changed = activate_profile(arguments.name)
     print(f"params.yaml {'is now' if changed else 'was already'} the profile {arguments.name}")
+    for kept in set(Path().glob("params.edited*.yaml")) - before:
+        print(f"the edited params.yaml is kept as {kept}")
 
 
 def _execute(arguments: argparse.Namespace) -> None:
@@ -65,6 +65,7 @@ def _execute(arguments: argparse.Namespace) -> None:
         stage = None  # another notebook or experiment written to the same place is not the stage
     with recorded(stage):
         execute(arguments.notebook, arguments.output, values)
+    print(f"wrote {arguments.output} and {Path(arguments.output).with_suffix('.html')}")
 
 
 def _data(arguments: argparse.Namespace) -> None:
@@ -208,8 +209,6 @@ def _sources(arguments: argparse.Namespace) -> None:
 
 
 def _download(arguments: argparse.Namespace) -> None:
-    from pathlib import Path
-
     from replication.pipeline.fetch import fetch
 
     parameters = _parameters() if Path("params.yaml").is_file() else None

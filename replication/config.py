@@ -403,7 +403,8 @@ def _check_together(p: Parameters) -> None:
     size = p.image_size
     if size % 2**p.coarse.levels:
         raise InputError(
-            f"coarse.levels: image_size {size} must be a multiple of 2^levels = {2**p.coarse.levels}; lower levels"
+            f"image_size: {size} must be a multiple of 2^coarse.levels = {2**p.coarse.levels}; take another size, or "
+            "lower coarse.levels"
         )
     for name, schedule in {
         "coarse": p.coarse.schedule,

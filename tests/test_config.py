@@ -189,7 +189,7 @@ def test_yaml_reads_on_as_true(refuse, tmp_path):
 
 
 def test_rules_over_several_values(refuse):
-    assert refuse("image_size", 72).startswith("coarse.levels: image_size 72 must be a multiple of 2^levels = 32")
+    assert refuse("image_size", 72).startswith("image_size: 72 must be a multiple of 2^coarse.levels = 32")
     assert refuse("mdrnet.size.patch", 3).startswith("mdrnet.size.patch: must divide the feature grid 32")
     assert refuse("mdrnet.size.channels", 20) == "mdrnet.size.channels: must be a multiple of 8, got 20"
     assert refuse("parser.source", "published").startswith("parser.width: the published parser")

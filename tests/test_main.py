@@ -64,6 +64,16 @@ def test_keep_leaves_the_edits_of_the_active_profile(capsys, here):
     assert main(["profile", "smoke", "--keep"]) == 0 and file.read_text() == edited
     assert main(["profile", "demo", "--keep"]) == 0 and "profile: demo" in file.read_text()
     assert (here / "params.edited.yaml").read_text() == edited
+    assert "the edited params.yaml is kept as params.edited.yaml" in capsys.readouterr().out
+
+
+def test_a_misspelt_file_is_refused_not_replaced(capsys, here):
+    main(["profile", "smoke"])
+    file = here / "params.yaml"
+    wrong = file.read_text().replace("seed: 0", "sede: 0", 1)
+    file.write_text(wrong)
+    capsys.readouterr()
+    assert "sede: unknown key" in refused(capsys, "profile", "--keep", "smoke") and file.read_text() == wrong
 
 
 @pytest.mark.parametrize("arguments", [["train", "full"], ["data", "ffhq"], ["masks"], ["evaluate", "full"], ["site"]])

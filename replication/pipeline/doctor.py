@@ -127,7 +127,7 @@ def _parameters(profile: str | None) -> tuple[Parameters, list[Finding]]:
         except InputError as error:
             active = f"unusable ({error})"
         if active != profile:
-            mend = f"make repro PROFILE={profile}"
+            mend = f"python -m replication profile {profile}"
             findings.append(Finding("profile", NOTE, f"params.yaml is {active}; {profile} is not active", mend))
     if not Path("dvc.yaml").is_file():
         text = "there is no dvc.yaml here: this is not the root of a checkout"

@@ -34,7 +34,9 @@ def lineage(path: str | Path, root: str | Path = ".") -> str:
         raise InputError(f"{relative} does not exist; `dvc repro {stage.name}` makes it, `dvc checkout` restores it")
     record = _record(stage, root)
     if record is None:
-        raise InputError(f"{relative}: its stage {stage.name} left no record; `dvc repro -f {stage.name}` makes one")
+        raise InputError(
+            f"{relative}: its stage {stage.name} has no record here (records are not in git): `make repro` makes them"
+        )
     out = next(out for out in stage.outs if relative == out or relative.startswith(f"{out}/"))
     lines = [relative, f"  state       {_state(stage, out, root)}"]
     lines += [f"  made by     {stage.name}: {record['command']}"]
@@ -80,7 +82,7 @@ def _record(stage: Stage, root: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except ValueError as error:
-        raise InputError(f"{path} is not valid JSON; `dvc repro -f {stage.name}` writes it anew") from error
+        raise InputError(f"{path} is not valid JSON; `dvc repro -f -s {stage.name}` writes it anew") from error
 
 
 def _state(stage: Stage, out: str, root: Path) -> str:

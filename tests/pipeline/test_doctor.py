@@ -129,7 +129,7 @@ def test_the_profile_paper_lists_all_that_is_missing(checkout):
     text, code = doctor("paper", quick=True)
     assert code == 1
     for part in (
-        "make repro PROFILE=paper",
+        "python -m replication profile paper",
         "CelebA-HQ: the folder data/raw/celebahq does not exist, nor its table data/raw/celebahq.csv",
         "masks.test_folder",
         "masks.train_folder",

@@ -73,5 +73,5 @@ def test_what_cannot_be_told_is_refused(checkout):
         (checkout / "faces" / "a").unlink()
         lineage("faces/a")
     records.record_path("count").unlink()
-    with pytest.raises(InputError, match="its stage count left no record"):
+    with pytest.raises(InputError, match="its stage count has no record here"):
         lineage("reports/total.txt")
