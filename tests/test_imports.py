@@ -16,6 +16,7 @@ FREE = {"config", "errors", "atomic", "device", "distributed", "published_weight
 ALLOWED = {
     "papers": set(),
     "data": set(),
+    "downloads": set(),
     "training": {"data"},
     "backbones": {"training"},  # three of them are trained here: they are Trainables
     "layers": set(),
@@ -23,7 +24,11 @@ ALLOWED = {
     "methods": {"data", "backbones", "layers", "losses", "training"},
     "evaluation": {"data"},
     "reporting": {"data", "papers"},
-    "pipeline": {"data", "training", "backbones", "layers", "losses", "methods", "evaluation", "reporting"},
+    # fmt: off
+    "pipeline": {
+        "data", "downloads", "training", "backbones", "layers", "losses", "methods", "evaluation", "reporting",
+    },
+    # fmt: on
     "notebooks": set(),
     "__main__": {"pipeline", "notebooks"},
 }

@@ -220,7 +220,7 @@ def _faces(parameters: Parameters, role: str, images: dict[str, Images]) -> Iter
 
 def _download(path: str | Path) -> str:
     """The command that fetches what a path is meant to hold, with an "or" behind it; empty if nothing known does."""
-    from replication.data.sources import load_sources, sources_of
+    from replication.downloads.sources import load_sources, sources_of
     from replication.pipeline import paths
 
     names = sources_of([str(path)], paths.RAW, load_sources())

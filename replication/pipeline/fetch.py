@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from replication.config import Parameters
-from replication.data.download import download, source_state
-from replication.data.progress import size_text
-from replication.data.sources import Source, chosen_sources, load_sources, sources_of
+from replication.downloads.download import download, source_state
+from replication.downloads.progress import size_text
+from replication.downloads.sources import Source, chosen_sources, load_sources, sources_of
 from replication.errors import InputError
 from replication.pipeline import paths
 

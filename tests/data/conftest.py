@@ -1,9 +1,6 @@
-"""Small generated faces and masks; a server that errs."""
+"""Small generated faces and masks."""
 
 from __future__ import annotations
-
-import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,9 +8,6 @@ import pytest
 
 from replication.data.irregular_masks import draw_mask_store
 from replication.data.store import BOX_COLUMNS, LANDMARK_COLUMNS, Chunk, write_store
-from replication.data.transfer import _opener
-
-sys.path.insert(0, str(Path(__file__).parent))  # for `import fault_server`
 
 
 def make_chunk(first: int, count: int, *, size: int = 16, split: str = "train", parsing: bool = True) -> Chunk:
@@ -51,29 +45,3 @@ def faces(tmp_path_factory):
 def masks(tmp_path_factory):
     """30 training masks and 12 test masks per bucket of 16 px."""
     return draw_mask_store(tmp_path_factory.mktemp("masks") / "store", size=16, train=30, test_per_bucket=12, seed=3)
-
-
-@pytest.fixture(scope="session")
-def fault_server():
-    """The server of `fault_server.py`, healthy until told otherwise."""
-    from fault_server import FaultServer
-
-    server = FaultServer()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def no_proxy(monkeypatch):
-    """Requests to the loopback address go there, whatever proxy the machine has."""
-    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    _opener.cache_clear()  # it has read the environment
-
-
-@pytest.fixture
-def place(fault_server, no_proxy, tmp_path):
-    """A source of one file on the fault server, and how to fetch it; see `download_campaign.py`."""
-    from download_campaign import Campaign
-
-    return Campaign(fault_server, tmp_path)

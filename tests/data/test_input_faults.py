@@ -22,8 +22,8 @@ from replication.data.masks import MaskStore
 from replication.data.nvidia_masks import read_mask_store
 from replication.data.photo_table import read_photo_table
 from replication.data.photos import PhotoFolder
-from replication.data.sources import SOURCES, read_sources
 from replication.data.store import FaceStore, write_store
+from replication.downloads.sources import SOURCES, read_sources
 from replication.errors import InputError
 
 

@@ -15,12 +15,12 @@ import zipfile
 
 import pytest
 
-from replication.data import archives
-from replication.data.archives import CARD, judge_archive, unpack_archive
-from replication.data.download import download
-from replication.data.file_checks import WrongFileError
-from replication.data.sources import Place, RemoteFile, Source, Unpack
-from replication.data.transfer import Patience
+from replication.downloads import archives
+from replication.downloads.archives import CARD, judge_archive, unpack_archive
+from replication.downloads.download import download
+from replication.downloads.file_checks import WrongFileError
+from replication.downloads.sources import Place, RemoteFile, Source, Unpack
+from replication.downloads.transfer import Patience
 from replication.errors import InputError
 
 GOOD = {"set/img/0.png": b"zero" * 30, "set/img/1.png": b"one" * 40, "set/readme.txt": b"read me"}

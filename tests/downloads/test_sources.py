@@ -9,7 +9,7 @@ import pytest
 from replication.backbones.bisenet import PUBLISHED_FILE, PUBLISHED_SHA256
 from replication.backbones.perceptual import VGG16Features, VGG19Features
 from replication.config import PROFILES, load_parameters
-from replication.data.sources import check_consent, chosen_sources, load_sources, sources_of
+from replication.downloads.sources import check_consent, chosen_sources, load_sources, sources_of
 from replication.errors import InputError
 
 SETS = ["celebahq", "celebahq_split", "ffhq", "celeba", "celebamaskhq", "celeb_id"]

@@ -17,10 +17,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from replication.atomic import write_text
-from replication.data.archives import CARD, judge_archive, unpack_archive
-from replication.data.file_checks import HashRecord, WrongFileError, check_file, sync
-from replication.data.progress import size_text
-from replication.data.sources import (
+from replication.downloads.archives import CARD, judge_archive, unpack_archive
+from replication.downloads.file_checks import HashRecord, WrongFileError, check_file, sync
+from replication.downloads.progress import size_text
+from replication.downloads.sources import (
     Folder,
     RemoteFile,
     Source,
@@ -30,7 +30,7 @@ from replication.data.sources import (
     chosen_sources,
     load_sources,
 )
-from replication.data.transfer import Part, Patience, PlaceError, transfer
+from replication.downloads.transfer import Part, Patience, PlaceError, transfer
 from replication.errors import InputError
 
 LOCK = ".download.lock"

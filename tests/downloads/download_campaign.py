@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from replication.data import file_checks
-from replication.data.download import download
-from replication.data.sources import Place, RemoteFile, Source
-from replication.data.transfer import Patience
+from replication.downloads import file_checks
+from replication.downloads.download import download
+from replication.downloads.sources import Place, RemoteFile, Source
+from replication.downloads.transfer import Patience
 from replication.errors import InputError
 
 QUICK = Patience(attempts=3, first_wait_s=0.01, longest_wait_s=0.02, timeout_s=0.5, least_bytes=64)

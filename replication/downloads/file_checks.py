@@ -13,7 +13,7 @@ import zipfile
 from pathlib import Path
 
 from replication.atomic import write_json
-from replication.data.sources import RemoteFile
+from replication.downloads.sources import RemoteFile
 from replication.errors import InputError
 
 RECORD = "hashes.json"

@@ -21,9 +21,9 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from replication.atomic import atomic_folder, write_json
-from replication.data.file_checks import WrongFileError
-from replication.data.progress import Progress
-from replication.data.sources import Unpack
+from replication.downloads.file_checks import WrongFileError
+from replication.downloads.progress import Progress
+from replication.downloads.sources import Unpack
 
 CARD = ".unpacked.json"
 """In each unpacked folder: from which archive (sha256) and how many files."""

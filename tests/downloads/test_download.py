@@ -7,11 +7,11 @@ import io
 
 import pytest
 
-from replication.data.download import download, source_state, write_split
-from replication.data.drive_pages import confirmed_address, meaning
-from replication.data.progress import Progress, size_text, time_text
-from replication.data.sources import Folder, Place, RemoteFile, Source, SplitTable
-from replication.data.transfer import Patience
+from replication.downloads.download import download, source_state, write_split
+from replication.downloads.drive_pages import confirmed_address, meaning
+from replication.downloads.progress import Progress, size_text, time_text
+from replication.downloads.sources import Folder, Place, RemoteFile, Source, SplitTable
+from replication.downloads.transfer import Patience
 from replication.errors import InputError
 
 QUICK = Patience(attempts=2, first_wait_s=0.01, timeout_s=1)
@@ -105,7 +105,7 @@ class Terminal(io.StringIO):
 
 def test_progress_says_how_far_how_fast_and_how_long(monkeypatch):
     now = [100.0]
-    monkeypatch.setattr("replication.data.progress.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("replication.downloads.progress.time.monotonic", lambda: now[0])
     stream = Terminal()
     progress = Progress("set.zip", 4_000_000_000, begun=1_000_000_000, stream=stream)
     now[0] = 110.0
@@ -119,7 +119,7 @@ def test_progress_says_how_far_how_fast_and_how_long(monkeypatch):
 
 def test_progress_in_a_log_file_is_rare(monkeypatch):
     now = [0.0]
-    monkeypatch.setattr("replication.data.progress.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("replication.downloads.progress.time.monotonic", lambda: now[0])
     stream = io.StringIO()
     progress = Progress("unpacking", None, unit="files", stream=stream)
     for second in range(1, 91):

@@ -27,9 +27,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from replication.atomic import write_json
-from replication.data.drive_pages import confirmed_address, meaning
-from replication.data.file_checks import looks_like_html
-from replication.data.progress import Progress
+from replication.downloads.drive_pages import confirmed_address, meaning
+from replication.downloads.file_checks import looks_like_html
+from replication.downloads.progress import Progress
 
 _BLOCK = 1 << 18
 _PAGE = 1 << 18

@@ -14,8 +14,8 @@ import shutil
 import pytest
 from download_campaign import NAME, OTHER, TRUTH
 
-from replication.data import download as downloads
-from replication.data import file_checks, transfer
+from replication.downloads import download as downloads
+from replication.downloads import file_checks, transfer
 
 HALF = {"send": 0.5}
 QUOTA = "<html><head><title>Google Drive - Quota exceeded</title></head></html>"

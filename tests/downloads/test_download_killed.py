@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from test_archives import GOOD, make_zip
 
-from replication.data.archives import CARD
+from replication.downloads.archives import CARD
 
 CONTENT = make_zip({**GOOD, "set/filling": bytes(range(256)) * 4000}, method=0)
 
@@ -78,8 +78,8 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))""",
 SCRIPT = """
 import os, sys
 from pathlib import Path
-from replication.data import archives, download, file_checks, transfer
-from replication.data.sources import Place, RemoteFile, Source, Unpack
+from replication.downloads import archives, download, file_checks, transfer
+from replication.downloads.sources import Place, RemoteFile, Source, Unpack
 os.sync = lambda: None
 address, raw = sys.argv[1], Path(sys.argv[2])
 file = RemoteFile("archives/set.zip", "zip", None, None, None, (Place("http", address),), Unpack("set/img", "out", 2))
