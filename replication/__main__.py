@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from replication.errors import InputError
+from replication.errors import InputError, RunError
 
 
 def _parameters():
@@ -312,9 +312,7 @@ def main(argv: list[str] | None = None) -> int:
             f"error: no space left on the disk ({error.filename or 'while writing'}); nothing is lost", file=sys.stderr
         )
         return 1
-    except RuntimeError as error:
-        if type(error).__name__ not in ("NotebookError", "NonFiniteError", "ProtocolError", "ChangedInputsError"):
-            raise
+    except RunError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt as error:

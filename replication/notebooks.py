@@ -16,12 +16,12 @@ from typing import Any
 
 from replication.atomic import atomic_file, write_text
 from replication.config import hint
-from replication.errors import InputError
+from replication.errors import InputError, RunError
 
 _LIVE = re.compile(r".+: (step \d+/\d+, \d+ images, |\d+ steps, \d+ images in |going on from the checkpoint of step )")
 
 
-class NotebookError(RuntimeError):
+class NotebookError(RunError):
     """A notebook did not run to its end; the message names the cell's error and where the rest is."""
 
 

@@ -24,11 +24,17 @@ ALLOWED = {
     "methods": {"data", "backbones", "layers", "losses", "training"},
     "evaluation": {"data"},
     "reporting": {"data", "papers"},
-    # fmt: off
     "pipeline": {
-        "data", "downloads", "training", "backbones", "layers", "losses", "methods", "evaluation", "reporting",
+        "data",
+        "downloads",
+        "training",
+        "backbones",
+        "layers",
+        "losses",
+        "methods",
+        "evaluation",
+        "reporting",
     },
-    # fmt: on
     "notebooks": set(),
     "__main__": {"pipeline", "notebooks"},
 }

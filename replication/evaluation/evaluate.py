@@ -23,7 +23,7 @@ from replication.data.loader import evaluation_batches
 from replication.data.masks import BUCKETS, MaskStore
 from replication.data.pairs import EvaluationPairs
 from replication.data.store import FaceStore
-from replication.errors import InputError
+from replication.errors import InputError, RunError
 from replication.evaluation.discriminability import NotConverged, discriminative_scores
 from replication.evaluation.frechet import FeatureExtractor, frechet_distance, metric_key
 from replication.evaluation.metrics import METRICS, PSNR_CAP
@@ -42,7 +42,7 @@ class Inpainter(Protocol):
         ...
 
 
-class ProtocolError(RuntimeError):
+class ProtocolError(RunError):
     """A method or a feature network broke the rules of the evaluation; its numbers would mean nothing."""
 
 

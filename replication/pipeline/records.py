@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from replication.atomic import write_json
-from replication.errors import InputError
+from replication.errors import InputError, RunError
 from replication.pipeline import paths
 from replication.pipeline.provenance import COMMIT_VARIABLE, INPUTS_VARIABLE, code_commit
 from replication.pipeline.stages import Stage, parameter, read_yaml
@@ -31,7 +31,7 @@ IGNORED = {"__pycache__", ".ipynb_checkpoints"}  # as .dvcignore has it
 PACKAGES = ("torch", "torchvision", "numpy", "scipy", "pandas", "scikit-image", "papermill", "dvc", "pytorch-fid")
 
 
-class ChangedInputsError(RuntimeError):
+class ChangedInputsError(RunError):
     """A file or parameter that a stage depends on was changed while it ran; its results mix two states."""
 
 

@@ -39,6 +39,8 @@ from replication.training.schedules import LearningRate
 from replication.training.state import remove_other_runs
 from replication.training.trainable import Trainable
 
+BANK_BATCH = 32  # pairs whose coarse faces are computed at once
+
 # What decides a training, by method; dvc.yaml names the same as dependencies.
 _NETWORKS = ("backbones", "training")
 _PCONV = (*_NETWORKS, "layers/partial_convolution.py", "losses", "methods/__init__.py", "methods/pconv.py")
@@ -326,7 +328,7 @@ def make_bank(parameters: Parameters, dataset: str) -> dict[str, Any]:
     """
     if distributed.current().world_size > 1:
         raise InputError("bank: is made by one process; run it without torchrun")
-    pairs, size, count = parameters.mdrnet.bank_pairs, parameters.image_size, parameters.evaluation.batch_size
+    pairs, size, count = parameters.mdrnet.bank_pairs, parameters.image_size, BANK_BATCH
     card = _bank_origin(parameters, dataset)
     with atomic_folder(paths.BANKS / dataset) as folder:
         if pairs:

@@ -12,10 +12,10 @@ from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
 from replication.distributed import Distributed
-from replication.errors import InputError
+from replication.errors import InputError, RunError
 
 
-class NonFiniteError(RuntimeError):
+class NonFiniteError(RunError):
     """A loss or a gradient was NaN or infinite.
 
     Attributes:
