@@ -124,6 +124,12 @@ def coordination_tensors(inpainter, image: Tensor, mask: Tensor) -> dict[str, np
     }
 
 
+def check_whole_number(name: str, value: object) -> None:
+    """Refuse, by InputError, a notebook's parameter that is no int, such as `-p pair three`."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise InputError(f"{name}: must be a whole number, got {value!r}")
+
+
 def open_pair(parameters: Parameters, experiment: str, bucket: str, pair: int):
     """A trained experiment and one of its frozen test pairs: inpainter, card, image, mask, id.
 
@@ -132,6 +138,7 @@ def open_pair(parameters: Parameters, experiment: str, bucket: str, pair: int):
     """
     if bucket not in BUCKETS:
         raise InputError(f"bucket: must be one of {', '.join(BUCKETS)}, got {bucket!r}")
+    check_whole_number("pair", pair)
     dataset = parameters.experiment(experiment).dataset
     inpainter, card = load_inpainter(parameters, experiment)
     pairs = EvaluationPairs.open(paths.pairs(dataset))
@@ -206,6 +213,7 @@ def inspect_pair(
     Args:
         patch: correlation patch, row by row; -1 chooses the hole patch nearest to the hole's centre.
     """
+    check_whole_number("patch", patch)
     inpainter, card, image, mask, name = open_pair(parameters, experiment, bucket, pair)
     tensors = mdrnet_tensors(inpainter, image, mask)
     title = f"{experiment}, image {name}, {bucket}"

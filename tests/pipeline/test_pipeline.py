@@ -345,6 +345,8 @@ def test_inspection_refuses_what_is_not_there(built):
         ({"bucket": "60-80%"}, "bucket: must be one of 1-20%, 20-40%, 40-60%, got '60-80%'"),
         ({"pair": 4}, "pair: must be from 0 to 3 in bucket 40-60%, got 4"),
         ({"pair": -1}, "pair: must be from 0 to 3"),
+        ({"pair": "three"}, "pair: must be a whole number, got 'three'"),
+        ({"patch": 1.5}, "patch: must be a whole number, got 1.5"),
         ({"patch": 64}, "patch: must be -1 or from 0 to 63, got 64"),
     ):
         with pytest.raises(InputError, match="^" + words):
