@@ -16,7 +16,7 @@ FREE = {"config", "errors", "atomic", "device", "distributed", "published_weight
 ALLOWED = {
     "papers": set(),
     "data": set(),
-    "downloads": set(),
+    "downloads": {"data"},  # the order of labels, the columns of a table of photos
     "training": {"data"},
     "backbones": {"training"},  # three of them are trained here: they are Trainables
     "layers": set(),

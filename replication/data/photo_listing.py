@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
-from replication.errors import InputError
+from replication.errors import InputError, counted
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
@@ -97,9 +97,11 @@ def changes_since(
         manifest = list(csv.DictReader(file))
     changes: list[str] = []
 
-    def note(names: Iterable[str], what: str) -> None:
+    def note(names: Iterable[str], noun: str, what: str) -> None:
+        """`what` is said of several: "were changed"."""
         if names := sorted(names):
-            changes.append(f"{len(names)} {what} ({names[0]}{', ...' if len(names) > 1 else ''})")
+            said = what if len(names) > 1 else what.replace("were", "was").replace("are ", "is ")
+            changes.append(f"{counted(len(names), noun)} {said} ({names[0]}{', ...' if len(names) > 1 else ''})")
 
     if table is not None and file_hash(table) != source.get("table_sha256"):
         changes.append(f"the table {table} was changed")
@@ -108,21 +110,22 @@ def changes_since(
     photos, stamps = now["photos"], (before or {}).get("photos")
     if table is None and names_hash(photos) != source["photos_found_sha256"]:
         if stamps is None:
-            changes.append(f"{len(photos)} photos instead of {source['photos_found']}, or others")
+            changes.append(f"{counted(len(photos), 'photo')} instead of {source['photos_found']:,}, or others")
         else:
-            note(set(photos) - set(stamps), "photos were added")
+            note(set(photos) - set(stamps), "photo", "were added")
             used |= set(stamps)
-    note(used - set(photos), "photos are gone")
+    note(used - set(photos), "photo", "are gone")
     if table is None and stamps is not None:  # a photo that was not chosen has no hash, but may be chosen now
         others = set(photos) & set(stamps) - packed
-        note({name for name in others if photos[name] != stamps[name]}, "photos that were not used were changed")
+        note({name for name in others if photos[name] != stamps[name]}, "unused photo", "were changed")
     hashes = {line["file"]: line["sha256"] for line in manifest}
-    note(_changed_files(folder, hashes, photos, stamps), "photos were changed")
+    note(_changed_files(folder, hashes, photos, stamps), "photo", "were changed")
     if parsing_folder is not None:
         maps = {PurePosixPath(line["file"]).with_suffix(".png").as_posix(): line for line in manifest}
         hashes = {name: line.get("parsing_sha256", "") for name, line in maps.items()}
-        note(set(hashes) - set(now["maps"]), "parsing maps are gone")
-        note(_changed_files(parsing_folder, hashes, now["maps"], (before or {}).get("maps")), "maps were changed")
+        note(set(hashes) - set(now["maps"]), "parsing map", "are gone")
+        changed = _changed_files(parsing_folder, hashes, now["maps"], (before or {}).get("maps"))
+        note(changed, "parsing map", "were changed")
     return changes
 
 

@@ -169,9 +169,10 @@ class PhotoFolder:
         pairs = self._copies_across(names, splits, found)
         if pairs and duplicates == "refuse":
             train, test = pairs[0]
+            more = f", one of {len(pairs):,} such pairs" if len(pairs) > 1 else ""
             raise InputError(
-                f"photos {train!r} (train) and {test!r} (test) in {self.folder} are the same file, one of {len(pairs)} "
-                "such pairs; remove one of each, or set duplicates to drop (leaves out the training copy) or allow"
+                f"photos {train!r} (train) and {test!r} (test) in {self.folder} are the same file{more}; remove one of "
+                "each, or set duplicates to drop (leaves out the training copy) or allow"
             )
         dropped = {train for train, _ in pairs}
         kept = [k for k, name in enumerate(names) if name not in dropped]
@@ -294,7 +295,8 @@ def match_table(found: Stamps, listed: PhotoTable, folder: Path) -> list[str]:
     """The photos that the table names, in sorted order; raises InputError if one is not in the folder."""
     missing = [name for name in listed.files if name not in found]
     if missing:
-        raise InputError(f"{listed.path} names {missing[0]!r}, one of {len(missing)} photos that are not in {folder}")
+        more = f" (the first of {len(missing):,} such photos)" if len(missing) > 1 else ""
+        raise InputError(f"{listed.path} names {missing[0]!r}, which is not in {folder}{more}")
     named = set(listed.files)
     return [name for name in found if name in named]
 

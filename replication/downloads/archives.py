@@ -11,6 +11,7 @@ import contextlib
 import errno
 import lzma
 import os
+import shutil
 import stat
 import tarfile
 import zipfile
@@ -20,10 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from replication.atomic import atomic_folder, write_json
-from replication.downloads.file_checks import WrongFileError
+from replication.atomic import write_json
+from replication.downloads.file_checks import WrongFileError, sync
 from replication.downloads.progress import Progress
 from replication.downloads.sources import Unpack
+from replication.errors import counted
 
 CARD = ".unpacked.json"
 """In each unpacked folder: from which archive (sha256) and how many files."""
@@ -130,7 +132,7 @@ def _chosen(members: list[_Member], unpack: Unpack) -> list[tuple[_Member, PureP
     if not chosen:
         raise WrongFileError(f"has no files {where}")
     if unpack.count is not None and len(chosen) != unpack.count:
-        raise WrongFileError(f"has {len(chosen):,} files {where}, not {unpack.count:,}")
+        raise WrongFileError(f"has {counted(len(chosen), 'file')} {where}, not {unpack.count:,}")
     return chosen
 
 
@@ -154,6 +156,37 @@ def _write(member: _Member, target: Path) -> None:
         raise WrongFileError(f"holds {str(member.path)!r} with fewer bytes than it says")
 
 
+def unfinished_folder(target: Path) -> Path:
+    """Where a folder is filled before it takes its name. One process at a time fetches, so one name will do: what a
+    killed process has left is known by it exactly."""
+    return target.with_name(f".{target.name}.unfinished")
+
+
+def clear_unfinished(target: Path) -> None:
+    """Remove what a killed process has left of `target`, and nothing else."""
+    folder = unfinished_folder(target)
+    if folder.is_symlink() or folder.is_file():
+        folder.unlink()
+    elif folder.exists():
+        shutil.rmtree(folder)
+
+
+@contextlib.contextmanager
+def _filled(target: Path) -> Iterator[Path]:
+    """An empty folder to fill, which takes the place of `target` if all goes well and is removed if not."""
+    clear_unfinished(target)
+    folder = unfinished_folder(target)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+        if target.exists():
+            shutil.rmtree(target)
+        os.replace(folder, target)
+        sync(target.parent)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def unpack_archive(path: Path, kind: str, unpack: Unpack, target: Path, *, sha256: str) -> int:
     """Unpack a part of an archive into the folder `target`, which must not exist or is replaced at the end.
 
@@ -172,7 +205,7 @@ def unpack_archive(path: Path, kind: str, unpack: Unpack, target: Path, *, sha25
         chosen = _chosen(members, unpack)
         shown = Progress(f"unpacking {path.name}", len(chosen), unit="files")
         try:
-            with atomic_folder(target) as folder:
+            with _filled(target) as folder:
                 for done, (member, inner) in enumerate(chosen):
                     _write(member, folder / inner)
                     shown.show(done + 1)

@@ -11,17 +11,19 @@ import errno
 import fcntl
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from replication.atomic import write_text
 from replication.downloads.archives import CARD, judge_archive, unpack_archive
+from replication.downloads.celeba_tables import has_people, join_table
+from replication.downloads.celebamaskhq_labels import label_maps_state, make_label_maps
 from replication.downloads.file_checks import HashRecord, WrongFileError, check_file, sync
 from replication.downloads.progress import size_text
 from replication.downloads.sources import (
     Folder,
+    JoinedTable,
     RemoteFile,
     Source,
     SplitTable,
@@ -31,7 +33,7 @@ from replication.downloads.sources import (
     load_sources,
 )
 from replication.downloads.transfer import Part, Patience, PlaceError, transfer
-from replication.errors import InputError
+from replication.errors import InputError, counted
 
 LOCK = ".download.lock"
 BY_HAND = "put here by hand"
@@ -149,7 +151,7 @@ def _unpacked(unpack: Unpack, raw: Path) -> bool:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder / CARD} is damaged; move {folder} away and give the command again") from error
     if found and expected is not None and found != expected:
-        raise InputError(f"{folder} has {found:,} files, not {expected:,}; complete it, or move it away")
+        raise InputError(f"{folder} has {counted(found, 'file')}, not {expected:,}; complete it, or move it away")
     return found > 0
 
 
@@ -163,13 +165,6 @@ def _reject(file: RemoteFile, raw: Path) -> str:
         return "move it away and give the command again"
     (raw / file.path).unlink()
     return "and it was removed: give the command again to fetch it anew"
-
-
-def _forget_unfinished(target: Path) -> None:
-    """Remove what a killed unpacking has left beside the target."""
-    for left in target.parent.glob(f".{target.name}.*"):
-        if left.is_dir() and not left.is_symlink():
-            shutil.rmtree(left, ignore_errors=True)
 
 
 def _check_folder(source: Source, folder: Folder, raw: Path) -> None:
@@ -198,7 +193,8 @@ def write_split(table: SplitTable, raw: str | Path) -> Path:
             if file.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp")
         )
         if len(files) <= table.last_are_test:
-            raise InputError(f"{folder} has {len(files):,} images; its last {table.last_are_test:,} are for testing")
+            found = counted(len(files), "image")
+            raise InputError(f"{folder} has {found}; its last {table.last_are_test:,} are for testing")
         rows = [(name, "train") for name in files[: -table.last_are_test]]
         rows += [(name, "test") for name in files[-table.last_are_test :]]
     else:
@@ -214,7 +210,8 @@ def write_split(table: SplitTable, raw: str | Path) -> Path:
 def fetch_source(
     source: Source, raw: str | Path, *, consented: bool, patience: Patience | None = None, say: Callable = print
 ) -> None:
-    """Have all of one source in place: fetch, check, unpack, make its table. What is there already is checked.
+    """Have all of one source in place: fetch, check, unpack, make its table and its label maps. What is there already
+    is checked.
 
     Args:
         raw: the folder data/raw. consented: whether the user has accepted its terms.
@@ -227,19 +224,43 @@ def fetch_source(
     raw, patience = Path(raw), patience or Patience()
     for file in source.files:
         if file.unpack is not None and _unpacked(file.unpack, raw):
+            if file.unpack.count is None and not (raw / file.unpack.to / CARD).exists():
+                there = counted(_count(raw / file.unpack.to), "file")
+                say(f"{source.name}: {raw / file.unpack.to} has {there}; how many there should be is not known")
             continue
         found = _obtain(source, file, raw, consented or not source.consent, patience, say)
         if file.unpack is not None:
             target = raw / file.unpack.to
-            _forget_unfinished(target)
             try:
                 unpack_archive(raw / file.path, file.kind, file.unpack, target, sha256=found)
             except WrongFileError as error:
                 raise InputError(f"{raw / file.path} {error}; nothing was unpacked, {_reject(file, raw)}") from error
     for folder in source.folders:
         _check_folder(source, folder, raw)
-    if source.table is not None:
+    if isinstance(source.table, JoinedTable):
+        join_table(source.table, raw)
+    elif source.table is not None:
         write_split(source.table, raw)
+    if source.label_maps is not None:
+        if label_maps_state(source.label_maps, raw) != "here":
+            images = counted(source.label_maps.images, "image")
+            say(f"{source.name}: label maps of {images} into {raw / source.label_maps.to}")
+        make_label_maps(source.label_maps, raw, workers=os.cpu_count() or 1)
+
+
+def _people_come_last(source: Source) -> bool:
+    """Whether its table takes people from another source's list, which may be fetched in the same call."""
+    return isinstance(source.table, JoinedTable) and source.table.mapping is not None
+
+
+def _missing_people(source: Source, raw: Path, sources: dict[str, Source]) -> str:
+    """A sentence if the table of a source had to be made without people: where they come from."""
+    table = source.table
+    if not isinstance(table, JoinedTable) or table.identities is None or has_people(table, raw):
+        return ""
+    owners = [s.name for s in sources.values() if any(file.path == table.identities for file in s.files)]
+    names = " ".join([*owners, source.name])
+    return f", but {table.path} names no people: that takes `python -m replication download {names}`"
 
 
 def download(
@@ -265,12 +286,12 @@ def download(
     check_consent(consent, sources)
     failed: dict[str, InputError] = {}
     try:
-        chosen = chosen_sources(names, sources)
+        chosen = sorted(chosen_sources(names, sources), key=_people_come_last)
         with _locked(raw):
             for source in chosen:
                 try:
                     fetch_source(source, raw, consented=source.name in consent, patience=patience, say=say)
-                    say(f"{source.name}: complete")
+                    say(f"{source.name}: complete{_missing_people(source, raw, sources)}")
                 except InputError as error:
                     failed[source.name] = error
     except OSError as error:
@@ -313,8 +334,11 @@ def source_state(source: Source, raw: str | Path) -> str:
         found = _count(raw / folder.path, folder.suffix) if (raw / folder.path).is_dir() else 0
         whole = "here" if found == folder.count else f"{folder.path}: {found:,} of {folder.count:,} files"
         parts.append(whole if found else "missing")
-    if source.table is not None and set(parts) == {"here"} and not (raw / source.table.path).is_file():
-        parts.append(f"{source.table.path} is not made yet")
+    if set(parts) == {"here"}:
+        if source.table is not None and not (raw / source.table.path).is_file():
+            parts.append(f"{source.table.path} is not made yet")
+        if source.label_maps is not None:
+            parts.append(label_maps_state(source.label_maps, raw))
     if len(set(parts)) == 1:
         return parts[0]
     return "; ".join(dict.fromkeys(p for p in parts if p not in ("here", "missing"))) or "partly here"

@@ -95,6 +95,43 @@ class SplitTable:
 
 
 @dataclass(frozen=True)
+class JoinedTable:
+    """A CSV with a line for each image, made here of the lists that come with a data set; see `celeba_tables`.
+
+    All below data/raw. images: folder of the photos. The split is that of `partition`, or of two lists of names.
+    mapping: image -> the name that it has in `identities`, which is another data set's and may be missing.
+    """
+
+    path: str
+    images: str
+    attributes: str
+    partition: str | None = None
+    train_list: str | None = None
+    test_list: str | None = None
+    landmarks: str | None = None
+    identities: str | None = None
+    mapping: str | None = None
+
+    def lists(self) -> list[str]:
+        """The files that it is made of."""
+        names = (self.mapping, self.partition, self.train_list, self.test_list)
+        return [name for name in (*names, self.identities, self.landmarks, self.attributes) if name is not None]
+
+
+@dataclass(frozen=True)
+class LabelMaps:
+    """Label maps made here of binary masks, one for each part of a face; see `celebamaskhq_labels`.
+
+    parts: folder of the masks. to: folder that gets `<image>.png`. images: how many. side: in pixels.
+    """
+
+    parts: str
+    to: str
+    images: int
+    side: int
+
+
+@dataclass(frozen=True)
 class Source:
     """A data set or a network's weights, with its terms; see the head of `sources.yaml` for each field."""
 
@@ -109,13 +146,15 @@ class Source:
     note: str | None
     files: tuple[RemoteFile, ...]
     folders: tuple[Folder, ...] = ()
-    table: SplitTable | None = None
+    table: SplitTable | JoinedTable | None = None
+    label_maps: LabelMaps | None = None
 
     def targets(self) -> list[str]:
         """What the pipeline reads of it, below data/raw: folders, tables and files that are not only archives."""
         found = [file.unpack.to if file.unpack else file.path for file in self.files if file.kind != "json"]
         found += [folder.path for folder in self.folders]
-        return found + ([self.table.path] if self.table else [])
+        found += [self.table.path] if self.table else []
+        return found + ([self.label_maps.to] if self.label_maps else [])
 
 
 class _Reader:
@@ -210,7 +249,16 @@ def _file(data: Any, where: str) -> RemoteFile:
     )
 
 
-def _table(data: Any, where: str) -> SplitTable:
+def _table(data: Any, where: str) -> SplitTable | JoinedTable:
+    if isinstance(data, dict) and "attributes" in data:
+        names = ("partition", "train_list", "test_list", "landmarks", "identities", "mapping")
+        reader = _Reader(data, where, ("path", "images", "attributes"), names)
+        needed = {key: reader.path(key) for key in ("path", "images", "attributes")}
+        table = JoinedTable(**needed, **{key: reader.path(key, none=True) for key in names})
+        lists = (table.train_list, table.test_list)
+        if (table.partition is None) == (None in lists) or lists.count(None) == 1:
+            raise InputError(f"{where}: needs either partition, or train_list and test_list")
+        return table
     if isinstance(data, dict) and "folder" in data:
         reader = _Reader(data, where, ("path", "folder", "last_are_test"))
         return SplitTable(
@@ -220,9 +268,17 @@ def _table(data: Any, where: str) -> SplitTable:
     return SplitTable(*(reader.path(key) for key in ("path", "train_list", "test_list")))
 
 
+_OPTIONAL = ("folders", "table", "label_maps")
+
+
+def _label_maps(data: Any, where: str) -> LabelMaps:
+    reader = _Reader(data, where, ("parts", "to", "images", "side"))
+    return LabelMaps(reader.path("parts"), reader.path("to"), reader.get("images", int), reader.get("side", int))
+
+
 def _source(name: str, data: Any) -> Source:
     texts = ("title", "homepage", "terms", "citation")
-    reader = _Reader(data, name, ("what", *texts, "licence", "consent", "note", "files"), ("folders", "table"))
+    reader = _Reader(data, name, ("what", *texts, "licence", "consent", "note", "files"), _OPTIONAL)
     what = reader.get("what", str)
     if what not in ("data", "weights"):
         raise InputError(f"{name}.what: must be data or weights, got {what!r}")
@@ -242,6 +298,7 @@ def _source(name: str, data: Any) -> Source:
         files=tuple(_file(f, f"{name}.files[{i}]") for i, f in enumerate(reader.get("files", list))),
         folders=tuple(folders),
         table=_table(data["table"], f"{name}.table") if data.get("table") is not None else None,
+        label_maps=_label_maps(data["label_maps"], f"{name}.label_maps") if data.get("label_maps") else None,
     )
 
 

@@ -13,7 +13,8 @@ from replication.pipeline.run_time import BUCKETS, Images, experiments_and_basel
 KEPT_CHECKPOINTS = 2
 REPORTS = 60_000_000
 """Bytes of executed notebooks, their pages, figures and the site; 25 MB were measured half-way through `demo`."""
-WRITTEN = (paths.PREPARED, paths.BANKS, paths.MODELS, paths.RESULTS, paths.STATE, Path(".dvc/cache"))
+REPLACED = (paths.PREPARED, paths.BANKS, paths.MODELS, paths.RESULTS, paths.STATE)
+"""What a run writes anew in the place of an earlier one's. DVC's cache is not among them: it only grows."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,9 +94,9 @@ def bytes_needed(parameters: Parameters, images: dict[str, Images], sizes: Sizes
 
 
 def bytes_there(root: Path) -> int:
-    """What an earlier run left in the folders that a run writes to; it is replaced, not added to."""
+    """What an earlier run left in the folders whose content a run replaces."""
     total = 0
-    for part in WRITTEN:
+    for part in REPLACED:
         for folder, _, files in os.walk(root / part):
             for name in files:
                 try:

@@ -15,7 +15,7 @@ from importlib import util
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from replication.errors import InputError
+from replication.errors import InputError, counted
 
 if TYPE_CHECKING:
     from replication.config import Parameters
@@ -61,6 +61,7 @@ def doctor(profile: str | None = None, *, quick: bool = False) -> tuple[str, int
         text = f"the parameters cannot be read without {error.name or error}; nothing else was looked at"
         return report("", [*findings, Finding("profile", MISSING, text, machine.INSTALL)])
     findings += more
+    findings += _guarded("consent", _consent, parameters)
     findings += _guarded("device", machine.device, parameters)
     findings += _guarded("notebooks", machine.kernel)
     findings += _guarded("git, DVC", machine.repository)
@@ -161,16 +162,18 @@ def _faces(parameters: Parameters, role: str, images: dict[str, Images]) -> Iter
     folder = Path(data.folder)
     if not folder.is_dir():
         text, mend = f"{data.title}: the folder {folder} does not exist", "put or link the photos there"
+        wanted = [folder]
         if data.table is not None and not Path(data.table).is_file():
             text, mend = f"{text}, nor its table {data.table}", "put or link both there"
-        yield Finding(what, MISSING, text, f"{_download(folder)}{mend}, or name their place in {what}")
+            wanted.append(data.table)
+        yield Finding(what, MISSING, text, f"{_download(parameters, *wanted)}{mend}, or name their place in {what}")
         return
     try:
         found = find_photos(folder)
     except InputError as error:
         yield Finding(what, MISSING, str(error), f"put the photos there, or name their folder in {what}.folder")
         return
-    text = f"{len(found):,} photos in {folder}"
+    text = f"{counted(len(found), 'photo')} in {folder}"
     share = data.test_fraction
     test = min(max(1, round(len(found) * share)), len(found) - 1)
     counts = {"train": len(found) - test, "test": test}
@@ -183,7 +186,8 @@ def _faces(parameters: Parameters, role: str, images: dict[str, Images]) -> Iter
             table = read_photo_table(data.table)
             chosen = match_table(found, table, folder)
         except InputError as error:
-            yield Finding(what, MISSING, str(error), f"mend the table, or name another in {what}.table")
+            fetch = "" if Path(data.table).is_file() else _download(parameters, data.table)
+            yield Finding(what, MISSING, str(error), f"{fetch}mend the table, or name another in {what}.table")
             return
         if table.splits is not None:
             splits = list(table.splits.values())
@@ -193,7 +197,7 @@ def _faces(parameters: Parameters, role: str, images: dict[str, Images]) -> Iter
             counts = {"train": len(chosen) - test, "test": test}
         has = [n for n, there in (("identities", table.identities), ("landmarks", table.points)) if there is not None]
         if n := table.attributes.shape[1]:
-            has.append(f"{n} attributes")
+            has.append(counted(n, "attribute"))
         text += f", {len(chosen):,} of them in {data.table}" + (f" with {', '.join(has)}" if has else "")
     for split, most in (("train", data.train), ("test", data.test)):
         counts[split] = counts[split] if most is None else min(counts[split], most)
@@ -208,7 +212,8 @@ def _faces(parameters: Parameters, role: str, images: dict[str, Images]) -> Iter
         try:
             find_parsing(Path(data.parsing_folder), chosen)
         except InputError as error:
-            yield Finding(what, MISSING, str(error), f"mend it, or set {what}.parsing_folder to null")
+            fetch = "" if Path(data.parsing_folder).is_dir() else _download(parameters, data.parsing_folder)
+            yield Finding(what, MISSING, str(error), f"{fetch}mend it, or set {what}.parsing_folder to null")
             return
         text += f", with parsing maps in {data.parsing_folder}"
     elif role == "parsing" and parameters.parser.source == "train":
@@ -218,13 +223,31 @@ def _faces(parameters: Parameters, role: str, images: dict[str, Images]) -> Iter
     yield Finding(what, OK, text)
 
 
-def _download(path: str | Path) -> str:
-    """The command that fetches what a path is meant to hold, with an "or" behind it; empty if nothing known does."""
+def _download(parameters: Parameters, *wanted: str | Path) -> str:
+    """The command that fetches what these paths are meant to hold, with an "or" behind it; empty if nothing known does.
+
+    For a data set whose terms nobody has accepted yet, the command begins with where to say so.
+    """
     from replication.downloads.sources import load_sources, sources_of
     from replication.pipeline import paths
 
-    names = sources_of([str(path)], paths.RAW, load_sources())
-    return f"python -m replication download {' '.join(names)}, or " if names else ""
+    sources = load_sources()
+    names = sources_of([str(path) for path in wanted], paths.RAW, sources)
+    if not names:
+        return ""
+    terms = [name for name in names if sources[name].consent and name not in parameters.consent]
+    first = f"list {', '.join(terms)} under `consent` in params.yaml if you accept the terms, then " if terms else ""
+    return f"{first}python -m replication download {' '.join(names)}, or "
+
+
+def _consent(parameters: Parameters) -> Iterable[Finding]:
+    """Nothing, unless `consent` names what is no source: `download` would refuse it."""
+    from replication.downloads.sources import check_consent, load_sources
+
+    try:
+        check_consent(parameters.consent, load_sources())
+    except InputError as error:
+        yield Finding("consent", MISSING, str(error), "python -m replication sources lists the names")
 
 
 def _masks(parameters: Parameters) -> Iterable[Finding]:
@@ -240,9 +263,9 @@ def _masks(parameters: Parameters) -> Iterable[Finding]:
             yield Finding(what, NOTE, "none: test masks not used for testing become the training masks")
             continue
         try:
-            yield Finding(what, OK, f"{len(mask_files(folder)):,} masks in {folder}")
+            yield Finding(what, OK, f"{counted(len(mask_files(folder)), 'mask')} in {folder}")
         except InputError as error:
-            mend = f"{_download(folder)}put NVIDIA's masks there, or name their folder in {what}"
+            mend = f"{_download(parameters, folder)}put NVIDIA's masks there, or name their folder in {what}"
             yield Finding(what, MISSING, str(error), mend)
 
 
@@ -267,7 +290,7 @@ def _weights(parameters: Parameters) -> Iterable[Finding]:
     for key, path, files in wanted:
         name, owner = " or ".join(f.file for f in files), " or ".join(f.network for f in files)
         if not Path(path).is_file():
-            mend = f"{_download(path)}put {owner} ({name}) there, or name its place in {key}"
+            mend = f"{_download(parameters, path)}put {owner} ({name}) there, or name its place in {key}"
             yield Finding(key, MISSING, f"{path} does not exist", mend)
             continue
         try:
@@ -280,6 +303,7 @@ def _weights(parameters: Parameters) -> Iterable[Finding]:
 
 def _disk(parameters: Parameters, images: dict[str, Images]) -> Iterable[Finding]:
     from replication.pipeline.disk_space import bytes_needed, bytes_there, gigabytes, sizes_of
+    from replication.pipeline.fetch import left_to_fetch
 
     free = shutil.disk_usage(".").free
     try:
@@ -291,9 +315,15 @@ def _disk(parameters: Parameters, images: dict[str, Images]) -> Iterable[Finding
     there = min(bytes_there(Path(".")), total)
     largest = sorted(needed, key=needed.get, reverse=True)[:3]
     text = f"about {gigabytes(total)} for the whole run (" + ", ".join(f"{k} {gigabytes(needed[k])}" for k in largest)
-    text += f" ...), {gigabytes(there)} of it there; {gigabytes(free)} free"
-    if total - there > free:
-        yield Finding("disk", MISSING, text, f"free {gigabytes(total - there - free)}, or move the checkout")
+    text += f" ...){f', in the place of {gigabytes(there)} of an earlier one' if there else ''}"
+    to_fetch, unknown = left_to_fetch(parameters)
+    if to_fetch or unknown:
+        text += f", and {gigabytes(to_fetch)} to fetch and unpack"
+        text += f" (not counted, as their size is unknown: {', '.join(unknown)})" if unknown else ""
+    text += f"; {gigabytes(free)} free"
+    lacking = total - there + to_fetch - free
+    if lacking > 0:
+        yield Finding("disk", MISSING, text, f"free {gigabytes(lacking)}, or move the checkout")
     else:
         yield Finding("disk", OK, text)
     if not os.access(".", os.W_OK):
@@ -325,7 +355,7 @@ def _earlier_run() -> Iterable[Finding]:
     if not newest:
         yield Finding("earlier run", OK, "none: everything begins anew")
     else:
-        text = f"{finished} finished trainings in .state"
+        text = f"{counted(finished, 'finished training')} in .state"
         if resumable:
             text += f"; to go on with: {', '.join(resumable[:4])}" + (" ..." if len(resumable) > 4 else "")
         yield Finding("earlier run", OK, text)

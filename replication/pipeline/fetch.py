@@ -10,7 +10,7 @@ from typing import Any
 from replication.config import Parameters
 from replication.downloads.download import download, source_state
 from replication.downloads.progress import size_text
-from replication.downloads.sources import Source, chosen_sources, load_sources, sources_of
+from replication.downloads.sources import JoinedTable, Source, chosen_sources, load_sources, sources_of
 from replication.errors import InputError
 from replication.pipeline import paths
 
@@ -72,6 +72,32 @@ def list_sources() -> str:
     return "\n".join("  ".join([*(row[k].ljust(widths[k]) for k in range(4)), row[4]]) for row in rows)
 
 
+def left_to_fetch(parameters: Parameters) -> tuple[int, list[str]]:
+    """Bytes that fetching and unpacking what the parameters need will still add to data/raw, as far as is published.
+
+    An archive's content is taken to be as large as the archive: photos do not shrink.
+
+    Returns:
+        The bytes, and the names of the sources that lack a size and are not here.
+    """
+    total, unknown, seen = 0, [], set()
+    for source in chosen_sources(needed_sources(parameters), load_sources()):
+        if source_state(source, paths.RAW) == "here":
+            continue
+        if source.folders or any(file.size is None for file in source.files):
+            unknown.append(source.name)
+        for file in source.files:
+            target, size = paths.RAW / file.path, file.size or 0
+            if file.path in seen or (file.unpack is not None and (paths.RAW / file.unpack.to).is_dir()):
+                continue
+            seen.add(file.path)
+            total += size if file.unpack is not None else 0
+            if not target.is_file():
+                part = target.with_name(target.name + ".part")
+                total += max(0, size - (part.stat().st_size if part.is_file() else 0))
+    return total, unknown
+
+
 def describe_source(name: str) -> str:
     """All that is known of one source; raises InputError if it does not exist."""
     (source,) = chosen_sources([name], load_sources())
@@ -97,5 +123,16 @@ def describe_source(name: str) -> str:
     for folder in source.folders:
         lines.append(f"  by hand   {paths.RAW / folder.path} ({folder.count:,} *{folder.suffix}): {folder.how}")
     if source.table:
-        lines.append(f"  table     {paths.RAW / source.table.path} (made here)")
+        what = "made here: file, split"
+        if isinstance(source.table, JoinedTable):
+            parts = ("identity" if source.table.identities else None, "split")
+            parts = (*parts, "landmarks" if source.table.landmarks else None, "attributes")
+            what = f"made here: {', '.join(['file', *filter(None, parts)])}; joined by image of"
+        lines.append(f"  table     {paths.RAW / source.table.path} ({what})")
+        if isinstance(source.table, JoinedTable):
+            lines += [f"              {paths.RAW / name}" for name in source.table.lists()]
+    if source.label_maps:
+        maps = source.label_maps
+        what = f"{maps.images:,} PNG of {maps.side}x{maps.side} with 19 labels, made here of {paths.RAW / maps.parts}"
+        lines.append(f"  labels    {paths.RAW / maps.to} ({what})")
     return "\n".join(lines)

@@ -9,7 +9,7 @@ from replication.config import DataSet, Parameters
 from replication.data.masks import MaskStore
 from replication.data.pairs import EvaluationPairs, write_pairs
 from replication.data.store import FaceStore, write_store
-from replication.errors import InputError
+from replication.errors import InputError, counted
 from replication.pipeline import paths
 from replication.pipeline.provenance import source_digest
 from replication.pipeline.source_changes import remember_sources
@@ -29,6 +29,9 @@ def prepare_faces(parameters: Parameters, role: str) -> FaceStore:
     """
     data: DataSet = getattr(parameters.data, role)
     size = parameters.image_size
+    least = {"train": 1, "test": 2} if role in ("celebahq", "ffhq") else {}  # a Fréchet distance needs two images
+    if data.test is not None and data.test < least.get("test", 0):
+        raise InputError(f"data.{role}.test: at least 2 test images are needed to evaluate, got {data.test}")
     if data.source == "drawn":
         from replication.data.drawn import drawn_chunks
 
@@ -58,9 +61,13 @@ def prepare_faces(parameters: Parameters, role: str) -> FaceStore:
         workers=_workers(),
     )
     code = source_digest(("data",))
-    for split in ("train", "test"):
-        if role in ("celebahq", "ffhq") and not photos.count(split):
-            raise InputError(f"data.{role}.folder: {data.folder} leaves no {split} images; give it more photos")
+    for split, needed in least.items():
+        if photos.count(split) < needed:
+            found, verb = counted(photos.count(split), f"{split} image"), "is" if needed == 1 else "are"
+            raise InputError(
+                f"data.{role}.folder: {data.folder} gives {found}, and at least {needed} {verb} needed; add photos, or "
+                "change the split"
+            )
     store = pack_photos(paths.store(role), photos, name=data.title, state=paths.PACKING / role, code=code)
     remember_sources(role, store.card["sha256"], photos.stamps)
     print(split_summary(store))

@@ -273,7 +273,7 @@ def test_equal_files_in_both_splits(folder):
     shutil.copy(folder / "04.png", folder / "05.png")  # 04 is for testing
     shutil.copy(folder / "06.png", folder / "07.png")  # both for training
     with pytest.raises(
-        InputError, match=r"'05\.png' \(train\) and '04\.png' \(test\) in .* are the same file, one of 1"
+        InputError, match=r"'05\.png' \(train\) and '04\.png' \(test\) in .* are the same file; remove one"
     ):
         open_folder(folder)
     allowed = pack(folder, duplicates="allow").card["source"]

@@ -219,7 +219,7 @@ def test_bad_folders(tmp_path, folder):
 
 
 BAD_TABLES = {
-    "file,identity\n000.png,1\n099.png,2\n": r"names '099\.png', one of 1 photos that are not in",
+    "file,identity\n000.png,1\n099.png,2\n": r"names '099\.png', which is not in",
     "file,identity\n000.png,1\n000.png,2\n": r"names '000\.png' more than once",
     "name,identity\n000.png,1\n": "no column of file names; allowed are file",
     "file,split\n000.png,dev\n": r"split of '000\.png' is 'dev'; allowed are train, test",

@@ -128,7 +128,7 @@ MALFORMED = {
         "both file and folder",
     ),
     "a bomb": ("zip", make_zip({"set/img/0.png": bytes(32 << 20), "set/img/1.png": b""}), "200 times"),
-    "too few files": ("zip", make_zip({"set/img/0.png": b"1"}), "1 files below 'set/img', not 2"),
+    "too few files": ("zip", make_zip({"set/img/0.png": b"1"}), "1 file below 'set/img', not 2"),
     "too many files": ("zip", make_zip({**GOOD, "set/img/2.png": b"2"}), "3 files below 'set/img', not 2"),
     "another layout": ("zip", make_zip({"other/0.png": b"1", "other/1.png": b"2"}), "no files below 'set/img'"),
     "no members": ("zip", make_zip({}), "no files"),
@@ -292,7 +292,7 @@ def test_a_malformed_archive_by_hand_stays_and_is_not_unpacked(faces, name):
 def test_a_folder_put_there_by_hand_is_counted(faces):
     faces.folder.mkdir(parents=True)
     (faces.folder / "0.png").write_bytes(b"0")
-    with pytest.raises(InputError, match="has 1 files, not 2; complete it, or move it away"):
+    with pytest.raises(InputError, match="has 1 file, not 2; complete it, or move it away"):
         faces.fetch()
     (faces.folder / "1.png").write_bytes(b"1")
     faces.fetch(consent=())
@@ -302,7 +302,7 @@ def test_a_folder_put_there_by_hand_is_counted(faces):
 def test_an_unpacked_folder_that_lost_a_file_is_noticed(faces):
     faces.fetch()
     (faces.folder / "0.png").unlink()
-    with pytest.raises(InputError, match="has 1 files, not 2"):
+    with pytest.raises(InputError, match="has 1 file, not 2"):
         faces.fetch()
 
 
@@ -317,6 +317,26 @@ def test_an_empty_folder_is_filled(faces):
     faces.folder.mkdir(parents=True)
     faces.fetch()
     faces.check_whole()
+
+
+def test_only_what_a_killed_unpacking_left_is_removed(faces):
+    kept = [f".{faces.folder.name}.{name}" for name in ("mine", "k3x_0a9z", "unfinished.mine")]
+    for name in (*kept, f".{faces.folder.name}.unfinished"):
+        (faces.folder.parent / name).mkdir(parents=True)
+    faces.fetch()
+    assert sorted(p.name for p in faces.folder.iterdir()) == [CARD, "0.png", "1.png"]
+    assert all((faces.folder.parent / name).is_dir() for name in kept)
+    assert not (faces.folder.parent / f".{faces.folder.name}.unfinished").exists()
+
+
+def test_a_link_in_the_place_of_the_unfinished_folder_is_not_followed(faces, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "a.txt").write_text("a")
+    faces.folder.parent.mkdir(parents=True)
+    (faces.folder.parent / f".{faces.folder.name}.unfinished").symlink_to(tmp_path / "mine")
+    faces.fetch()
+    faces.check_whole()
+    assert (tmp_path / "mine" / "a.txt").read_text() == "a"
 
 
 def test_a_disk_that_fills_while_unpacking(faces, monkeypatch):

@@ -10,7 +10,16 @@ import pytest
 from replication.downloads.download import download, source_state, write_split
 from replication.downloads.drive_pages import confirmed_address, meaning
 from replication.downloads.progress import Progress, size_text, time_text
-from replication.downloads.sources import Folder, Place, RemoteFile, Source, SplitTable
+from replication.downloads.sources import (
+    Folder,
+    LabelMaps,
+    Place,
+    RemoteFile,
+    Source,
+    SplitTable,
+    Unpack,
+    load_sources,
+)
 from replication.downloads.transfer import Patience
 from replication.errors import InputError
 
@@ -75,6 +84,63 @@ def test_a_folder_that_only_a_person_can_fill(tmp_path):
     assert source_state(hand, tmp_path) == "f.csv is not made yet"
     download(["s"], tmp_path, sources={"s": hand})
     assert source_state(hand, tmp_path) == "here"
+
+
+def test_files_put_there_by_hand_are_said_where_their_number_is_unknown(fault_server, no_proxy, tmp_path):
+    place = (Place("http", fault_server.base + "/s.zip"),)
+    archive = RemoteFile("archives/s.zip", "zip", None, None, None, place, Unpack(None, "s", None))
+    sources = {"s": source("s", archive)}
+    (tmp_path / "s").mkdir()
+    fault_server.reset(b"", [{"status": 404, "always": True}])
+    with pytest.raises(InputError, match="could not be fetched"):  # an empty folder is not taken for the set
+        download(["s"], tmp_path, patience=QUICK, say=lambda line: None, sources=sources)
+    assert source_state(sources["s"], tmp_path) == "missing"
+    (tmp_path / "s" / "a.jpg").write_bytes(b"")
+    said = []
+    download(["s"], tmp_path, patience=QUICK, say=said.append, sources=sources)
+    assert said[0] == f"s: {tmp_path / 's'} has 1 file; how many there should be is not known"
+
+
+def test_tables_and_label_maps_are_made_and_people_come_last(tmp_path):
+    """Everything is there by hand; the two sets are named in the wrong order."""
+    from test_celeba_tables import FILES
+    from test_celebamaskhq_labels import mask
+
+    for name, text in FILES.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    for k in range(3):
+        mask(tmp_path / f"celebamaskhq/CelebAMask-HQ-mask-anno/0/{k:05d}_skin.png", slice(0, 4))
+    known = load_sources()
+    (identities,) = [f for f in known["celeba"].files if f.path == "celeba/identity_CelebA.txt"]
+    sources = {
+        "celeba": source("celeba", dataclasses.replace(identities, size=None, md5=None), table=known["celeba"].table),
+        "celebamaskhq": source(
+            "celebamaskhq",
+            dataclasses.replace(known["celebamaskhq"].files[0], size=None),
+            table=known["celebamaskhq"].table,
+            label_maps=LabelMaps("celebamaskhq/CelebAMask-HQ-mask-anno", "celebamaskhq_labels", 3, 24),
+        ),
+    }
+    assert source_state(sources["celebamaskhq"], tmp_path) == (
+        "celebamaskhq.csv is not made yet; celebamaskhq_labels is not made yet"
+    )
+    people = tmp_path / "celeba/identity_CelebA.txt"
+    text = people.read_text()
+    people.unlink()
+    said = []
+    download(["celebamaskhq"], tmp_path, say=said.append, sources=sources)
+    assert said[-1] == (
+        "celebamaskhq: complete, but celebamaskhq.csv names no people: that takes "
+        "`python -m replication download celeba celebamaskhq`"
+    )
+    people.write_text(text)
+    said.clear()
+    download(["celebamaskhq", "celeba"], tmp_path, say=said.append, sources=sources)
+    assert [line for line in said if line.endswith("complete")] == ["celeba: complete", "celebamaskhq: complete"]
+    assert (tmp_path / "celebamaskhq.csv").read_text().startswith("file,split,identity,")
+    assert (tmp_path / "celebamaskhq_labels/2.png").is_file() and (tmp_path / "celeba.csv").is_file()
+    assert {source_state(s, tmp_path) for s in sources.values()} == {"here"}
 
 
 def test_state_of_an_unfinished_file(tmp_path):

@@ -12,6 +12,8 @@ import json
 import pytest
 from download_campaign import NAME, OTHER, TRUTH, archive
 
+from replication.downloads import transfer
+
 HALF = {"send": 0.5}
 PAGE = "<!DOCTYPE html><html><head><title>Welcome</title></head><body>hello</body></html>"
 QUOTA = PAGE.replace("Welcome", "Google Drive - Quota exceeded")
@@ -181,6 +183,20 @@ def test_server_fault(place, name):
         assert end in message or end == "refused"
         assert "127.0.0.1" in message and str(place.target) in message
         assert not place.target.exists()
+    place.check_completes(published)
+
+
+@pytest.mark.parametrize("published", ["none", "hash"])
+@pytest.mark.parametrize("answer, said", [({}, "it offers"), ({"chunked": True}, "it sends more than 1,000 bytes")])
+def test_a_file_of_unknown_length_may_not_fill_the_disk(place, monkeypatch, published, answer, said):
+    place.server.reset(TRUTH, [{**answer, "always": True}])
+    with monkeypatch.context() as patch:
+        patch.setattr(transfer, "MOST_BYTES", 1000)
+        assert said in place.refused(published)
+        assert not place.part.exists() or place.part.stat().st_size <= 1000
+        place.server.reset(TRUTH)
+        place.fetch("size")  # a published size is its own bound
+        place.target.unlink()
     place.check_completes(published)
 
 

@@ -66,6 +66,39 @@ def test_the_profile_paper_finds_its_paths(monkeypatch, tmp_path, capsys):
     assert list_sources().count("missing") == len(SETS + WEIGHTS)
 
 
+def test_what_is_made_of_celeba_and_celebamaskhq_is_found_and_described():
+    from replication.pipeline.fetch import describe_source
+
+    sources = load_sources()
+    files = {"celeba": {file.path for file in sources["celeba"].files}}
+    files["celebamaskhq"] = {file.path for file in sources["celebamaskhq"].files} | files["celeba"]
+    for name, own in files.items():
+        inside = [path for path in sources[name].table.lists() if path not in own]
+        assert all(path.startswith("celebamaskhq/") for path in inside), "every list is fetched or unpacked"
+    paths = ["data/raw/celebamaskhq.csv", "data/raw/celebahq", "data/raw/celeba.csv", "data/raw/celebamaskhq_labels"]
+    assert sources_of(paths, "data/raw", sources) == ["celebahq", "celeba", "celebamaskhq"]
+    text = describe_source("celebamaskhq")
+    assert "data/raw/celebamaskhq.csv (made here: file, identity, split, attributes; joined by image of" in text
+    assert "data/raw/celebamaskhq_labels (30,000 PNG of 512x512 with 19 labels, made here of" in text
+    assert "file, identity, split, landmarks, attributes" in describe_source("celeba")
+
+
+@pytest.mark.parametrize(
+    "table, sentence",
+    [
+        ({"path": "t.csv", "images": "i", "attributes": "a"}, "needs either partition, or train_list and test_list"),
+        ({"path": "t.csv", "images": "i", "attributes": "a", "partition": "p", "test_list": "t"}, "needs either"),
+        ({"path": "t.csv", "images": "i", "attributes": "a", "partition": "p", "people": "x"}, "people: unknown key"),
+        ({"path": "t.csv", "images": "../i", "attributes": "a", "partition": "p"}, "must stay below its folder"),
+    ],
+)
+def test_tables_that_cannot_be_are_refused(table, sentence):
+    from replication.downloads.sources import _table
+
+    with pytest.raises(InputError, match=sentence):
+        _table(table, "set.table")
+
+
 def test_paths_and_names():
     sources = load_sources()
     assert sources_of(["data/raw/celebahq", "photos", "data/raw/nothing"], "data/raw", sources) == ["celebahq"]

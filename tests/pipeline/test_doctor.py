@@ -18,10 +18,13 @@ from replication import published_weights
 from replication.__main__ import main
 from replication.config import PROFILES, activate_profile, load_parameters
 from replication.data import nvidia_masks
+from replication.downloads.sources import load_sources
 from replication.errors import InputError
 from replication.pipeline import doctor as module
 from replication.pipeline import machine
+from replication.pipeline.disk_space import bytes_there
 from replication.pipeline.doctor import MISSING, NOTE, OK, Finding, doctor, report
+from replication.pipeline.fetch import left_to_fetch
 from replication.published_weights import PublishedFile, sha256_of
 
 REPOSITORY = Path(replication.__file__).parents[1]
@@ -212,7 +215,7 @@ def test_the_table_is_read_and_held_against_the_folder(here):
         "file,split,identity,smile\n" + "".join(f"{k}.jpg,{'train' if k < 3 else 'test'},p,1\n" for k in range(5))
     )
     (finding,), images = faces(parameters)
-    assert finding.text == "6 photos in mine, 5 of them in mine.csv with identities, 1 attributes: 3 + 2"
+    assert finding.text == "6 photos in mine, 5 of them in mine.csv with identities, 1 attribute: 3 + 2"
     assert (images["celebahq"].train, images["celebahq"].test) == (3, 2)
     table.write_text("file\n0.jpg\n77.jpg\n")
     (finding,), _ = faces(parameters)
@@ -247,7 +250,7 @@ def test_masks(here):
     assert states(module._masks(parameters))[0][1] == MISSING
     (here / "test" / "0.png").write_bytes(b"")
     (found, _) = module._masks(parameters)
-    assert (found.state, found.text) == (OK, "1 masks in test")
+    assert (found.state, found.text) == (OK, "1 mask in test")
     assert nvidia_masks.mask_files("test") == [Path("test/0.png")]
 
 
@@ -283,6 +286,62 @@ def test_a_full_disk(checkout, monkeypatch):
     assert code == 1 and "free 0.1 GB, or move the checkout" in text
 
 
+def test_the_disk_counts_what_is_replaced_and_what_is_still_to_be_fetched(checkout, monkeypatch):
+    smoke = load_parameters(PROFILES / "smoke.yaml")
+    images = {role: module._assumed(smoke, role) for role in module.ROLES}
+    (first,) = module._disk(smoke, images)
+    assert "earlier" not in first.text and "fetch" not in first.text
+    for name, size in ((".dvc/cache/files/md5/aa/b", 3 * 10**8), ("data/prepared/celebahq/images.npy", 2 * 10**8)):
+        (checkout / name).parent.mkdir(parents=True)
+        with (checkout / name).open("wb") as file:
+            file.truncate(size)
+    assert bytes_there(checkout) == 2 * 10**8, "DVC's cache only grows"
+    monkeypatch.setattr("replication.pipeline.disk_space.bytes_needed", lambda *_: {"networks": 10**9})
+    (second,) = module._disk(smoke, images)
+    assert "1.0 GB for the whole run (networks 1.0 GB ...), in the place of 0.2 GB of an earlier one; " in second.text
+    paper = load_parameters(PROFILES / "paper.yaml")
+    fetched = left_to_fetch(paper)
+    assert fetched[1] == ["ffhq", "nvidia_masks_test", "nvidia_masks_train"]
+    assert fetched[0] == sum(
+        file.size * (1 if file.unpack is None else 2)
+        for name in ("celebahq", "celebahq_split", "ffhq", "inception", "vgg19", "vgg16", "face_parser")
+        for file in load_sources()[name].files
+    )
+    usage = collections.namedtuple("usage", "total used free")
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda _: usage(10**12, 0, 5 * 10**9))
+    (third,) = module._disk(paper, images)
+    assert third.state == MISSING and "and 7.9 GB to fetch and unpack (not counted, as their size is" in third.text
+    assert third.mend.startswith("free 3.7 GB")
+
+
+def test_the_mending_command_says_where_consent_is_given(here):
+    paper = load_parameters(PROFILES / "paper.yaml")
+    (finding,), _ = faces(paper)
+    command = "python -m replication download celebahq celebahq_split, or put or link both there"
+    assert finding.mend.startswith(
+        "list celebahq under `consent` in params.yaml if you accept the terms, then " + command
+    )
+    (finding,), _ = faces(dataclasses.replace(paper, consent=("celebahq",)))
+    assert finding.mend.startswith(command)
+    (masks, *_) = module._masks(paper)
+    assert masks.mend.startswith("python -m replication download nvidia_masks_test, or"), "nobody asks for consent"
+
+
+def test_a_table_that_is_missing_beside_its_photos_can_be_fetched(here):
+    photos(here / "data/raw/celebahq", 2)
+    (finding,), _ = faces(load_parameters(PROFILES / "paper.yaml"))
+    assert finding.mend.startswith("python -m replication download celebahq_split, or mend the table")
+
+
+def test_a_misspelt_consent_is_noticed(checkout):
+    text = (checkout / "params.yaml").read_text()
+    (checkout / "params.yaml").write_text(text.rstrip() + "\nconsent: [celebahq, ffqh]\n")
+    report, code = doctor(quick=True)
+    (line,) = [line for line in report.splitlines() if "ffqh" in line]
+    assert code == 1 and line.startswith("MISSING  consent")
+    assert "consent: 'ffqh' is no source; did you mean 'ffhq'?" in line
+
+
 def test_an_earlier_run(here):
     assert [f.text for f in module._earlier_run()] == ["none: everything begins anew"]
     for name, step, steps in (("full/seed_0", 20, 50), ("coarse_celebahq/seed_0", 10, 10), ("odd", 3, None)):
@@ -295,7 +354,7 @@ def test_an_earlier_run(here):
     (here / "reports/failed/train/full.ipynb").write_text("")
     run, failed = module._earlier_run()
     assert (
-        run.text == "1 finished trainings in .state; to go on with: full/seed_0 at step 20 of 50, odd at step 3 of None"
+        run.text == "1 finished training in .state; to go on with: full/seed_0 at step 20 of 50, odd at step 3 of None"
     )
     assert failed.state == NOTE and "reports/failed/train/full.ipynb" in failed.text
 

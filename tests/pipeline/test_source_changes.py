@@ -69,11 +69,11 @@ def change_within_a_second_and_a_byte():
 
 
 CHANGES = {
-    "added": (lambda: save(Path("photos/new.png"), 60), r"1 photos were added \(new\.png\)"),
-    "removed": (lambda: Path("photos/05.png").unlink(), r"1 photos are gone \(05\.png\)"),
-    "renamed": (lambda: Path("photos/05.png").rename("photos/x.png"), r"added \(x\.png\), 1 photos are gone \(05"),
-    "changed": (change_one, r"1 photos were changed \(05\.png\)"),
-    "one byte": (change_within_a_second_and_a_byte, r"1 photos were changed \(05\.png\)"),
+    "added": (lambda: save(Path("photos/new.png"), 60), r"1 photo was added \(new\.png\)"),
+    "removed": (lambda: Path("photos/05.png").unlink(), r"1 photo is gone \(05\.png\)"),
+    "renamed": (lambda: Path("photos/05.png").rename("photos/x.png"), r"added \(x\.png\), 1 photo is gone \(05"),
+    "changed": (change_one, r"1 photo was changed \(05\.png\)"),
+    "one byte": (change_within_a_second_and_a_byte, r"1 photo was changed \(05\.png\)"),
 }
 
 
@@ -101,6 +101,16 @@ def test_changes_of_a_folder_without_table(checkout, what, remembered):
     assert changed_sources(p) == {}
 
 
+def test_several_changes_are_said_in_the_plural(checkout):
+    p = packed()
+    save(Path("photos/new.png"), 60)
+    save(Path("photos/newer.png"), 61)
+    Path("photos/05.png").unlink()
+    Path("photos/06.png").unlink()
+    (sentence,) = changed_sources(p).values()
+    assert sentence.startswith("photos: 2 photos were added (new.png, ...), 2 photos are gone (05.png, ...) since")
+
+
 def test_with_a_table_only_its_photos_count(checkout):
     p = packed(table="table.csv")
     save(Path("photos/new.png"), 60)
@@ -110,7 +120,7 @@ def test_with_a_table_only_its_photos_count(checkout):
     Path("table.csv").write_text(Path("table.csv").read_text().replace("04.png,train", "04.png,test"))
     (sentence,) = changed_sources(p).values()
     assert sentence == (
-        "photos: the table table.csv was changed, 1 photos are gone (05.png) since it was packed for celebahq"
+        "photos: the table table.csv was changed, 1 photo is gone (05.png) since it was packed for celebahq"
     )
 
 
@@ -121,7 +131,7 @@ def test_label_maps_count(checkout):
     Image.fromarray(np.full((40, 40), 9, np.uint8)).save("maps/03.png")
     Path("maps/04.png").unlink()
     (sentence,) = changed_sources(p).values()
-    assert "1 parsing maps are gone (04.png), 1 maps were changed (03.png)" in sentence
+    assert "1 parsing map is gone (04.png), 1 parsing map was changed (03.png)" in sentence
 
 
 def test_what_was_only_touched_is_read_once(checkout, monkeypatch):
@@ -140,7 +150,7 @@ def test_a_photo_that_was_skipped_and_is_whole_now(checkout):
     p = packed(skip_corrupt=True)
     save(Path("photos/06.png"), 6)
     (sentence,) = changed_sources(p).values()
-    assert "1 photos that were not used were changed (06.png)" in sentence
+    assert "1 unused photo was changed (06.png)" in sentence
 
 
 def test_nothing_is_said_without_photos_or_store(checkout):
@@ -161,7 +171,7 @@ def test_a_store_that_came_from_elsewhere_is_held_against_its_manifest(checkout)
     prepare.prepare_faces(p, "celebahq")
     shutil.rmtree(paths.store("celebahq"))
     Path("older").rename(paths.store("celebahq"))
-    assert "1 photos were changed (05.png)" in changed_sources(p)["data@celebahq"]
+    assert "1 photo was changed (05.png)" in changed_sources(p)["data@celebahq"]
 
 
 def test_the_verb_prints_stages_to_be_forced(checkout, capsys):
@@ -171,7 +181,7 @@ def test_the_verb_prints_stages_to_be_forced(checkout, capsys):
     change_one()
     assert main(["sources-changed"]) == 0
     out, error = capsys.readouterr()
-    assert out == "data@celebahq\n" and "1 photos were changed (05.png) since it was packed" in error
+    assert out == "data@celebahq\n" and "1 photo was changed (05.png) since it was packed" in error
 
 
 def test_the_summary_of_the_split_is_printed(checkout, capsys):
