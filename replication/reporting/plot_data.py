@@ -23,8 +23,9 @@ METRICS = ("L1_percent", "PSNR", "SSIM", "FID", "FD")
 def write_plot_data(
     runs: Mapping[str, Run], metrics: Mapping[str, Mapping[str, Any]], folder: str | Path
 ) -> list[Path]:
-    """Write <scalar>.csv (images_seen, a column per MDRNet run) and <metric>.csv (mask_ratio, one per experiment).
+    """Write <scalar>.csv (images_seen, a column per MDRNet run) and <metric>.csv (hole_percent, one per experiment).
 
+    hole_percent: middle of the bucket, 10, 30 or 50: dvc's line charts draw nothing over a text like "1-20%".
     runs: as `curves.load_runs` gives them; those of other methods are left out. metrics: experiment -> metrics file.
     """
     tables = {scalar: _curve_table(runs, scalar) for scalar in SCALARS}
@@ -52,8 +53,14 @@ def _curve_table(runs: Mapping[str, Run], scalar: str) -> pd.DataFrame:
 
 def _metric_table(metrics: Mapping[str, Mapping[str, Any]], metric: str) -> pd.DataFrame:
     columns = {
-        name: {bucket: values[metric] for bucket, values in file.items() if bucket != "made_by" and metric in values}
+        name: {_middle(bucket): values[metric] for bucket, values in file.items() if bucket != "made_by" and metric in values}
         for name, file in metrics.items()
     }
     table = pd.DataFrame({name: values for name, values in columns.items() if values})
-    return table.rename_axis("mask_ratio").reset_index()
+    return table.rename_axis("hole_percent").reset_index()
+
+
+def _middle(bucket: str) -> int:
+    """Middle of a bucket such as "20-40%", in percent of the image, rounded to tens: the first one begins at 1 %."""
+    low, high = bucket.removesuffix("%").split("-")
+    return round((int(low) + int(high)) / 20) * 10

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+import yaml
 
 from replication.config import PROFILES, load_parameters
 from replication.pipeline import rehearsal
@@ -17,8 +18,31 @@ NOTHING = Timings(**{f.name: 0.0 for f in dataclasses.fields(Timings) if f.name 
 
 
 @pytest.fixture
-def demo():
-    return load_parameters(PROFILES / "demo.yaml")
+def demo(tmp_path):
+    """The profile `demo` with sizes of its own, so that the expected counts below outlive a change of the profile."""
+    data = yaml.safe_load((PROFILES / "demo.yaml").read_text(encoding="utf-8"))
+    for role, (train, test) in {
+        "celebahq": (4000, 300),
+        "ffhq": (4000, 300),
+        "parsing": (3000, 200),
+        "attributes": (3000, 200),
+    }.items():
+        data["data"][role] |= {"train": train, "test": test}
+    data["masks"] |= {"train": 6000, "test_per_bucket": 300}
+    data["evaluation"]["pairs_per_bucket"] = 300
+    data["mdrnet"]["bank_pairs"] = 16000
+    schedules = {
+        "coarse": (16, 28000),
+        "parser": (16, 16000),
+        "reconstruction": (16, 10000),
+        "attributes": (32, 16000),
+        "mdrnet": (8, 4000),
+    }
+    for network, (batch_size, images) in schedules.items():
+        data[network]["schedule"] |= {"batch_size": batch_size, "images": images}
+    file = tmp_path / "sizes.yaml"
+    file.write_text(yaml.safe_dump(data), encoding="utf-8")
+    return load_parameters(file)
 
 
 def images_of(parameters) -> dict[str, Images]:

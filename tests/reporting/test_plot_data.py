@@ -32,6 +32,6 @@ def test_curves_are_thinned_to_means_and_keep_the_end(runs, tmp_path):
 def test_metrics_by_mask_ratio(file_of, tmp_path):
     write_plot_data({}, {"full": file_of("full"), "pconv": file_of("pconv", quality=2)}, tmp_path)
     table = pd.read_csv(tmp_path / "PSNR.csv")
-    assert list(table) == ["mask_ratio", "full", "pconv"] and list(table.mask_ratio) == ["1-20%", "20-40%", "40-60%"]
+    assert list(table) == ["hole_percent", "full", "pconv"] and list(table.hole_percent) == [10, 30, 50]
     assert table.full.iloc[0] == 37.0
     assert (tmp_path / "FD.csv").exists() and not (tmp_path / "FID.csv").exists()
