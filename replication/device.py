@@ -72,11 +72,12 @@ def reset_peak_memory(device: torch.device) -> None:
 
 
 @contextlib.contextmanager
-def arithmetic(strict: bool, device: torch.device) -> Iterator[None]:
+def arithmetic(strict: bool, device: torch.device, compiled: bool = False) -> Iterator[None]:
     """Set torch's global switches for a run, and put them back: a notebook goes on after it.
 
     Args:
         strict: deterministic algorithms where torch has them (a warning where not), no TF32, no cuDNN search.
+        compiled: networks are compiled, so the compiler must not choose kernels by timing them either.
     """
     cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
     before = (
@@ -85,12 +86,17 @@ def arithmetic(strict: bool, device: torch.device) -> Iterator[None]:
     )
     if strict:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS reads it at its first use
-        torch.set_deterministic_debug_mode("warn")  # as use_deterministic_algorithms, which also loads the compiler
+        if compiled:
+            torch.use_deterministic_algorithms(True, warn_only=True)  # also a switch of the compiler, which it loads
+        else:
+            torch.set_deterministic_debug_mode("warn")  # the same without the compiler, a second of imports
         cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32, matmul.allow_tf32 = False, True, False, False
     elif device.type == "cuda":
         cudnn.benchmark = True  # shapes are fixed, so the search pays once
     try:
         yield
     finally:
+        if compiled:
+            torch.use_deterministic_algorithms(before[0] > 0, warn_only=before[0] == 1)
         torch.set_deterministic_debug_mode(before[0])
         cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32, matmul.allow_tf32 = before[1]

@@ -304,3 +304,15 @@ def test_a_profile_that_does_not_exist(tmp_path):
     with pytest.raises(InputError, match=r"profile 'smok' does not exist; did you mean 'smoke'\?"):
         activate_profile("smok", tmp_path / "params.yaml")
     assert not (tmp_path / "params.yaml").exists()
+
+
+def test_architecture_tells_the_sizes_of_the_profiles():
+    lines = (PROFILES.parents[1] / "ARCHITECTURE.md").read_text(encoding="utf-8").splitlines()
+    table = {cells[1].strip(): cells[2:] for line in lines if len(cells := line.split("|")) == 7}
+    for column, name in enumerate(("smoke", "demo", "photos")):
+        p = load_parameters(PROFILES / f"{name}.yaml")
+        faces, size = p.data.celebahq, f"{p.image_size}, "
+        sizes = size + (f"{faces.train} / {faces.test}" if name != "photos" else f"yours / up to {faces.test}")
+        assert table["size, train / test per set"][column].strip() == sizes
+        assert table["MDRNet sees"][column].strip().removesuffix(" images") == f"{p.mdrnet.schedule.images:,}"
+        assert table["bank"][column].strip().removesuffix(" pairs") == f"{p.mdrnet.bank_pairs:,}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 from replication.config import DataSet, Parameters
@@ -19,6 +20,10 @@ def _workers() -> int:
     return os.cpu_count() or 1
 
 
+LEAST = {"train": 1, "test": 2}
+"""Images of the roles that are inpainted; a Fréchet distance needs two."""
+
+
 def prepare_faces(parameters: Parameters, role: str) -> FaceStore:
     """Draw the faces of a role, or pack its folder of photos, into data/prepared/<role>.
 
@@ -29,7 +34,7 @@ def prepare_faces(parameters: Parameters, role: str) -> FaceStore:
     """
     data: DataSet = getattr(parameters.data, role)
     size = parameters.image_size
-    least = {"train": 1, "test": 2} if role in ("celebahq", "ffhq") else {}  # a Fréchet distance needs two images
+    least = LEAST if role in ("celebahq", "ffhq") else {}
     if data.test is not None and data.test < least.get("test", 0):
         raise InputError(f"data.{role}.test: at least 2 test images are needed to evaluate, got {data.test}")
     if data.source == "drawn":
@@ -61,14 +66,19 @@ def prepare_faces(parameters: Parameters, role: str) -> FaceStore:
         workers=_workers(),
     )
     code = source_digest(("data",))
-    for split, needed in least.items():
-        if photos.count(split) < needed:
-            found, verb = counted(photos.count(split), f"{split} image"), "is" if needed == 1 else "are"
-            raise InputError(
-                f"data.{role}.folder: {data.folder} gives {found}, and at least {needed} {verb} needed; add photos, or "
-                "change the split"
-            )
+
+    def check_counts(count: Callable[[str], int]) -> None:
+        for split, needed in least.items():
+            if count(split) < needed:
+                found, verb = counted(count(split), f"{split} image"), "is" if needed == 1 else "are"
+                raise InputError(
+                    f"data.{role}.folder: {data.folder} gives {found}, and at least {needed} {verb} needed; add "
+                    "photos, or change the split"
+                )
+
+    check_counts(photos.count)
     store = pack_photos(paths.store(role), photos, name=data.title, state=paths.PACKING / role, code=code)
+    check_counts(lambda split: len(store.rows(split)))  # corrupt photos may have been skipped
     remember_sources(role, store.card["sha256"], photos.stamps)
     print(split_summary(store))
     return store

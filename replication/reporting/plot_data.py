@@ -53,9 +53,7 @@ def _curve_table(runs: Mapping[str, Run], scalar: str) -> pd.DataFrame:
 
 def _metric_table(metrics: Mapping[str, Mapping[str, Any]], metric: str) -> pd.DataFrame:
     columns = {
-        name: {
-            _middle(bucket): values[metric] for bucket, values in file.items() if bucket != "made_by" and metric in values
-        }
+        name: {_middle(b): values[metric] for b, values in file.items() if b != "made_by" and metric in values}
         for name, file in metrics.items()
     }
     table = pd.DataFrame({name: values for name, values in columns.items() if values})

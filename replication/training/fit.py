@@ -167,7 +167,7 @@ def fit(
     with contextlib.ExitStack() as stack:
         if group.is_main:
             stack.enter_context(locked(folder, config))
-        stack.enter_context(arithmetic(strict, place))
+        stack.enter_context(arithmetic(strict, place, compile))
         stop = Stop()
         stack.enter_context(stop_on_signals(stop))
         stack.enter_context(end_with(ancestors_to_watch() if die_with_parent else [], stop))

@@ -47,6 +47,13 @@ def test_a_single_test_image_is_refused_before_work_is_done(photos, role):
         assert not Path("data").exists() and not Path(".state").exists()
 
 
+def test_a_skipped_photo_is_no_test_image(photos):
+    Path("photos/3.png").write_bytes(b"no image")
+    Path("two.csv").write_text("file,split\n0.png,test\n1.png,train\n2.png,train\n3.png,test\n")
+    with pytest.raises(InputError, match="gives 1 test image, and at least 2 are needed"):
+        prepare.prepare_faces(smoke("celebahq", **photos, table="two.csv", skip_corrupt=True), "celebahq")
+
+
 def test_other_roles_may_do_without_test_images(photos):
     store = prepare.prepare_faces(smoke("attributes", **photos, table="one.csv"), "attributes")
     assert len(store.rows("test")) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from torch import nn
 from toy_runs import BATCH, ToyBatches, ToyGAN, train
 
+from replication.device import arithmetic
 from replication.errors import InputError
 from replication.training import Trainable, fit
 from replication.training.history import read
@@ -185,6 +187,14 @@ def test_compiled_agrees_with_eager(tmp_path):
     (eager, eager_rows), (fast, fast_rows) = results
     assert torch.allclose(eager, fast, atol=1e-4)
     assert [row["g"] for row in eager_rows] == pytest.approx([row["g"] for row in fast_rows], abs=1e-4)
+
+
+def test_strict_holds_for_the_compiler_too():
+    config = importlib.import_module("torch._inductor.config")
+    for compiled in (False, True):
+        with arithmetic(True, torch.device("cpu"), compiled):
+            assert torch.is_deterministic_algorithms_warn_only_enabled() and config.deterministic == compiled
+        assert not torch.are_deterministic_algorithms_enabled() and not config.deterministic
 
 
 def test_strict_puts_the_switches_back(tmp_path):
