@@ -289,13 +289,14 @@ def _receive(response, block, address, part, offset, card, size, has_hash, patie
             raise PlaceError(meaning(block.decode("utf-8", "replace")))
         if total is not None and size is not None and total != size:
             raise PlaceError(f"it offers {total:,} bytes, not {size:,}")
-        if total is not None and total > MOST_BYTES and size is None:
-            raise PlaceError(f"it offers {total:,} bytes; of a file of unknown length {MOST_BYTES:,} are taken at most")
         if total is None and size is None and not has_hash and not response.chunked:
             raise PlaceError("it does not say how long the file is, so a part could not be told from the whole")
         part.begin(address, response.headers.get("ETag"), response.headers.get("Last-Modified"), total or size)
     else:
         raise PlaceError(f"status {response.status} {response.reason}")
+    if total is not None and total > MOST_BYTES and size is None:
+        part.clear()
+        raise PlaceError(f"it offers {total:,} bytes; of a file of unknown length {MOST_BYTES:,} are taken at most")
     total = total if total is not None else size
     if total is not None and shutil.disk_usage(part.path.parent).free < total - offset:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(part.path))

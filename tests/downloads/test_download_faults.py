@@ -187,9 +187,17 @@ def test_server_fault(place, name):
 
 
 @pytest.mark.parametrize("published", ["none", "hash"])
-@pytest.mark.parametrize("answer, said", [({}, "it offers"), ({"chunked": True}, "it sends more than 1,000 bytes")])
-def test_a_file_of_unknown_length_may_not_fill_the_disk(place, monkeypatch, published, answer, said):
-    place.server.reset(TRUTH, [{**answer, "always": True}])
+@pytest.mark.parametrize(
+    "answers, said",
+    [
+        ([{"always": True}], "it offers"),
+        ([{"chunked": True, "always": True}], "it sends more than 1,000 bytes"),
+        ([{"chunked": "cut", "send": 500}, {"always": True}], "it offers"),  # its length comes with the rest: a 206
+    ],
+    ids=["length", "chunked", "rest"],
+)
+def test_a_file_of_unknown_length_may_not_fill_the_disk(place, monkeypatch, published, answers, said):
+    place.server.reset(TRUTH, answers)
     with monkeypatch.context() as patch:
         patch.setattr(transfer, "MOST_BYTES", 1000)
         assert said in place.refused(published)
