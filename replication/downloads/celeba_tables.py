@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from replication.atomic import write_text
+from replication.data.photo_listing import names_hash
 from replication.data.store import LANDMARK_COLUMNS
 from replication.downloads.file_checks import HashRecord, file_hashes
 from replication.downloads.sources import JoinedTable
@@ -176,10 +177,27 @@ def _first(images: Iterable[str], rows: dict[str, tuple[Path, int, str]]) -> tup
     return image, f"{path}, line {number}", f" (the first of {len(images):,} such)" if len(images) > 1 else ""
 
 
-def joined_text(lists: list[ImageList], folder: Path | None = None) -> str:
+def _photos_in(folder: Path) -> set[str]:
+    """Names of the photos in a folder; none if it is not there. Raises InputError if it cannot be read."""
+    try:
+        return {name for name in os.listdir(folder) if name.lower().endswith(_PHOTOS) and not name.startswith(".")}
+    except FileNotFoundError:
+        return set()
+    except OSError as error:
+        raise InputError(f"{folder} cannot be read ({error.strerror})") from error
+
+
+def _sha256(path: Path) -> str:
+    try:
+        return file_hashes(path)["sha256"]
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror})") from error
+
+
+def joined_text(lists: list[ImageList], folder: Path, photos: set[str]) -> str:
     """The CSV of several lists, in the order of the first one.
 
-    folder: of the photos, if they are there.
+    photos: the names of those in `folder`; without any, the lists are held against each other alone.
 
     Raises:
         InputError: an image is in one list, or in the folder, and not in another; the sentence names file and line.
@@ -192,12 +210,11 @@ def joined_text(lists: list[ImageList], folder: Path | None = None) -> str:
         if extra := other.rows.keys() - first.rows.keys():
             image, place, more = _first(extra, other.rows)
             raise InputError(f"{place}: {image!r} has no line in {first.where}{more}")
-    if folder is not None:
-        there = {name for name in os.listdir(folder) if name.lower().endswith(_PHOTOS) and not name.startswith(".")}
-        if missing := first.rows.keys() - there:
+    if photos:
+        if missing := first.rows.keys() - photos:
             image, place, more = _first(missing, first.rows)
             raise InputError(f"{place}: {image!r} is not in {folder}{more}")
-        if extra := there - first.rows.keys():
+        if extra := photos - first.rows.keys():
             raise InputError(f"{folder} has {min(extra)!r}, for which {first.where} has no line")
     head = ",".join(["file", *(column for listed in lists for column in listed.columns)])
     told = [listed for listed in lists if listed.columns]
@@ -228,27 +245,42 @@ def has_people(table: JoinedTable, raw: Path) -> bool:
     return table.identities is not None and (table.mapping is None or (raw / table.identities).is_file())
 
 
-def join_table(table: JoinedTable, raw: str | Path) -> Path:
-    """Make the CSV of a data set below `raw`, or make it anew where its lists have changed since.
+def names_people(path: Path) -> bool:
+    """Whether there is a table with a column `identity`."""
+    try:
+        with path.open(encoding="utf-8") as stream:
+            return "identity" in stream.readline().rstrip().split(",")
+    except (OSError, UnicodeDecodeError):
+        return False
 
-    A table that is not the one made here, because it was edited or put there by hand, stays as it is.
+
+def join_table(table: JoinedTable, raw: str | Path) -> Path:
+    """Make the CSV of a data set below `raw`, or make it anew where its lists or the names of its photos have changed.
+
+    A table that is not the one made here, because it was edited or put there by hand, stays as it is. So does one that
+    names people where their list is gone by now: it could only become poorer.
 
     Raises:
-        InputError: a list is missing, malformed, or does not fit the others; the sentence names file and line.
+        InputError: a list is missing or malformed, or does not fit the others or the photos; the sentence names file
+            and line.
     """
     raw = Path(raw)
     path, record = raw / table.path, HashRecord(raw)
     digest = hashlib.sha256(str(_VERSION).encode())
     for name in table.lists():
         if (raw / name).is_file():
-            digest.update(f"{name} {file_hashes(raw / name)['sha256']}\n".encode())
+            digest.update(f"{name} {_sha256(raw / name)}\n".encode())
+    photos = _photos_in(raw / table.images)
+    if photos:  # so that photos which come later are held against a table that was made before them
+        digest.update(f"{table.images} {names_hash(photos)}\n".encode())
     origin = f"made here of lists with the joint sha256 {digest.hexdigest()}"
     if path.exists():
         made = record.entries().get(table.path)
-        if made is None or made["sha256"] != file_hashes(path)["sha256"] or made.get("from") == origin:
+        if made is None or made["sha256"] != _sha256(path) or made.get("from") == origin:
             return path
-    folder = raw / table.images
-    text = joined_text(_read(table, raw), folder if folder.is_dir() else None)
+    text = joined_text(_read(table, raw), raw / table.images, photos)
+    if not has_people(table, raw) and names_people(path):
+        return path
     # In this order: killed at any point, what is there is never taken for a table of the user's.
     path.unlink(missing_ok=True)
     record.remove(table.path)

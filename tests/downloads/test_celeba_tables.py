@@ -90,6 +90,16 @@ def test_people_are_added_once_their_list_is_there(raw):
     assert "identity" in pd.read_csv(join_table(HQ, raw)).columns
 
 
+def test_a_table_with_people_outlives_their_list(raw):
+    rich = join_table(HQ, raw).read_text()
+    (raw / PEOPLE).unlink()
+    assert join_table(HQ, raw).read_text() == rich
+    (raw / ANNOTATIONS).write_text(FILES[ANNOTATIONS].replace("1.jpg  -1", "1.jpg   1"))
+    assert join_table(HQ, raw).read_text() == rich, "attributes that are others are no reason to lose the people"
+    (raw / PEOPLE).write_text(FILES[PEOPLE])
+    assert "1.jpg,test,2880,1,1,1" in join_table(HQ, raw).read_text()
+
+
 def test_a_table_that_is_the_users_stays(raw):
     mine = raw / "celeba.csv"
     mine.write_text("file\n000001.jpg\n")
@@ -201,6 +211,33 @@ def test_photos_and_lines_are_held_against_each_other(raw):
         (raw / HQ.images / name).write_bytes(b"")
     with pytest.raises(InputError, match=r"celebahq has '3\.jpg', for which .*mapping\.txt has no line"):
         join_table(HQ, raw)
+
+
+@pytest.mark.parametrize("people", [True, False])
+def test_photos_that_come_later_are_held_against_the_table(raw, people):
+    text = join_table(HQ, raw).read_text()
+    if not people:
+        (raw / PEOPLE).unlink()  # a table that is kept for its people is compared all the same
+    images(raw, HQ, [])
+    assert join_table(HQ, raw).read_text() == text, "an empty folder is one that is still to be filled"
+    for name in ("0.jpg", "1.jpg"):
+        (raw / HQ.images / name).write_bytes(b"")
+    with pytest.raises(InputError, match=r"line 4: '2\.jpg' is not in .*celebahq"):
+        join_table(HQ, raw)
+    (raw / HQ.images / "2.jpg").write_bytes(b"")
+    assert join_table(HQ, raw).read_text() == text
+
+
+def test_what_cannot_be_read_is_not_called_unwritable(raw, monkeypatch):
+    from replication.downloads import celeba_tables
+
+    def refused(path, *_):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    for name, sentence in (("os.listdir", "celebahq cannot be read"), ("file_hashes", "txt cannot be read")):
+        with monkeypatch.context() as patch, pytest.raises(InputError, match=sentence):
+            patch.setattr(f"{celeba_tables.__name__}.{name}", refused)
+            join_table(HQ, raw)
 
 
 def test_a_join_that_is_killed_is_made_again(raw, monkeypatch):
