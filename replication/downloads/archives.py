@@ -25,7 +25,7 @@ from replication.atomic import write_json
 from replication.downloads.file_checks import WrongFileError, sync
 from replication.downloads.progress import Progress
 from replication.downloads.sources import Unpack
-from replication.errors import counted
+from replication.errors import InputError, counted
 
 CARD = ".unpacked.json"
 """In each unpacked folder: from which archive (sha256) and how many files."""
@@ -113,9 +113,9 @@ def _members(path: Path, kind: str) -> Iterator[list[_Member]]:
         raise WrongFileError(f"is a damaged {kind} archive ({error})") from error
 
 
-def _odd(path: PurePosixPath) -> bool:
-    """Hidden files and what systems leave in archives."""
-    return any(part.startswith(".") or part in _ODD_FILES for part in path.parts)
+def is_odd(name: str) -> bool:
+    """Whether a file or folder is hidden, or what systems leave in folders and archives; such are no part of a set."""
+    return name.startswith(".") or name in _ODD_FILES
 
 
 def _chosen(members: list[_Member], unpack: Unpack) -> list[tuple[_Member, PurePosixPath]]:
@@ -123,7 +123,7 @@ def _chosen(members: list[_Member], unpack: Unpack) -> list[tuple[_Member, PureP
     root = PurePosixPath(unpack.root or ".")
     chosen = []
     for member in members:
-        if not member.path.is_relative_to(root) or _odd(member.path):
+        if not member.path.is_relative_to(root) or any(map(is_odd, member.path.parts)):
             continue
         inner = member.path.relative_to(root)
         if inner.parts and inner.parts[0] not in unpack.without:
@@ -156,15 +156,33 @@ def _write(member: _Member, target: Path) -> None:
         raise WrongFileError(f"holds {str(member.path)!r} with fewer bytes than it says")
 
 
+def real_folder(target: Path) -> Path:
+    """The folder itself where `target` is a link to one: there is the space, and only there can it be replaced."""
+    return target.resolve() if target.is_symlink() and target.exists() else target
+
+
+def check_replaceable(target: Path) -> None:
+    """Raise InputError if `target` is a link that leads nowhere (to a disk that is not there), or a whole disk."""
+    if target.is_symlink() and not target.exists():
+        raise InputError(f"{target} is a link that leads nowhere; make the folder that it names, or remove the link")
+    if real_folder(target).is_mount():
+        raise InputError(f"{target} is a whole disk, whose name no other folder can take; make it a link to one on it")
+
+
 def unfinished_folder(target: Path) -> Path:
     """Where a folder is filled before it takes its name. One process at a time fetches, so one name will do: what a
-    killed process has left is known by it exactly."""
+    killed process has left is known by it exactly. If `target` is a link, beside the folder that it names."""
+    target = real_folder(target)
     return target.with_name(f".{target.name}.unfinished")
 
 
 def clear_unfinished(target: Path) -> None:
     """Remove what a killed process has left of `target`, and nothing else."""
-    folder = unfinished_folder(target)
+    remove_folder(unfinished_folder(target))
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder that was made here, or what has its name; a link is not followed."""
     if folder.is_symlink() or folder.is_file():
         folder.unlink()
     elif folder.exists():
@@ -174,6 +192,7 @@ def clear_unfinished(target: Path) -> None:
 @contextlib.contextmanager
 def _filled(target: Path) -> Iterator[Path]:
     """An empty folder to fill, which takes the place of `target` if all goes well and is removed if not."""
+    target = real_folder(target)
     clear_unfinished(target)
     folder = unfinished_folder(target)
     folder.mkdir(parents=True)
@@ -190,6 +209,8 @@ def _filled(target: Path) -> Iterator[Path]:
 def unpack_archive(path: Path, kind: str, unpack: Unpack, target: Path, *, sha256: str) -> int:
     """Unpack a part of an archive into the folder `target`, which must not exist or is replaced at the end.
 
+    If `target` is a link, the folder that it names is replaced, and the link stays.
+
     Args:
         path: the archive. kind: zip or tar (with any compression of the standard library).
         sha256: of the archive, for the folder's card.
@@ -199,8 +220,10 @@ def unpack_archive(path: Path, kind: str, unpack: Unpack, target: Path, *, sha25
 
     Raises:
         WrongFileError: it is damaged or unsafe, or holds other files than expected; nothing is left behind.
+        InputError: `target` is a link that leads nowhere, or a whole disk.
         OSError: the disk is full (ENOSPC, with the folder's name) or does not let us write.
     """
+    check_replaceable(target)
     with _members(path, kind) as members:
         chosen = _chosen(members, unpack)
         shown = Progress(f"unpacking {path.name}", len(chosen), unit="files")

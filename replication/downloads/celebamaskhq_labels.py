@@ -14,7 +14,6 @@ import io
 import json
 import os
 import re
-import shutil
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -25,7 +24,14 @@ from PIL import Image
 from replication.atomic import write_json
 from replication.data.labels import COLOURS, G_MASK, LABELS
 from replication.data.parallel import ordered_map
-from replication.downloads.archives import clear_unfinished, unfinished_folder
+from replication.downloads.archives import (
+    check_replaceable,
+    clear_unfinished,
+    is_odd,
+    real_folder,
+    remove_folder,
+    unfinished_folder,
+)
 from replication.downloads.file_checks import sync
 from replication.downloads.progress import Progress
 from replication.downloads.sources import LabelMaps
@@ -48,20 +54,32 @@ def find_masks(folder: Path, images: int) -> tuple[list[Masks], str]:
     """The masks of images 0 to `images` - 1, and a digest of all names and sizes.
 
     Raises:
-        InputError: an image has no mask, or a file is none of the masks; the sentence names it.
+        InputError: an image has no mask, a file is none of the masks, or one cannot be read; the sentence names it.
     """
-    masks: list[Masks] = [{} for _ in range(images)]
-    digest = hashlib.sha256(f"{_VERSION}\n".encode())
     if not folder.is_dir():
         raise InputError(f"the folder of masks {folder} does not exist")
+    try:
+        masks, digest = _listed_masks(folder, images)
+    except OSError as error:
+        raise InputError(f"{error.filename or folder} cannot be read ({error.strerror})") from error
+    without = [k for k, found in enumerate(masks) if not found]
+    if without:
+        more = f" (the first of {len(without):,} such)" if len(without) > 1 else ""
+        raise InputError(f"{folder} has no mask of image {without[0]}{more}; complete it, or unpack the archive anew")
+    return masks, digest
+
+
+def _listed_masks(folder: Path, images: int) -> tuple[list[Masks], str]:
+    masks: list[Masks] = [{} for _ in range(images)]
+    digest = hashlib.sha256(f"{_VERSION}\n".encode())
     for inner in sorted(folder.iterdir()):
-        if inner.name.startswith("."):
+        if is_odd(inner.name):
             continue
         entries = sorted(os.scandir(inner), key=lambda entry: entry.name) if inner.is_dir() else []
         if not inner.is_dir():
             raise InputError(f"{inner} is a file; masks are in folders 0 to {(images - 1) // IMAGES_IN_A_FOLDER}")
         for entry in entries:
-            if entry.name.startswith("."):
+            if is_odd(entry.name):
                 continue
             named = _NAME.fullmatch(entry.name)
             if not named or named[2] not in PARTS:
@@ -74,10 +92,6 @@ def find_masks(folder: Path, images: int) -> tuple[list[Masks], str]:
                 raise InputError(f"{entry.path} belongs into {folder / str(image // IMAGES_IN_A_FOLDER)}")
             masks[image][named[2]] = Path(entry.path)
             digest.update(f"{inner.name}/{entry.name} {entry.stat().st_size}\n".encode())
-    without = [k for k, found in enumerate(masks) if not found]
-    if without:
-        more = f" (the first of {len(without):,} such)" if len(without) > 1 else ""
-        raise InputError(f"{folder} has no mask of image {without[0]}{more}; complete it, or unpack the archive anew")
     return masks, digest.hexdigest()
 
 
@@ -149,23 +163,27 @@ def make_label_maps(maps: LabelMaps, raw: str | Path, *, workers: int = 0) -> Pa
     """Have the folder of label maps below `raw`: whole or absent, and made anew if the masks are others.
 
     What a killed run has made is kept, each map being read before it is. A folder put there by hand stays if it has
-    the right number of maps. workers: processes.
+    the right number of maps. If the folder is a link, the one that it names is replaced. workers: processes.
 
     Raises:
-        InputError: a mask is missing, odd, damaged or of another size; the sentence names it.
+        InputError: a mask is missing, odd, damaged or of another size, or a link leads nowhere; the sentence names it.
         OSError: the disk is full (ENOSPC); what has been made is kept.
     """
     raw = Path(raw)
-    target = raw / maps.to
-    if target.exists() and _card(target) is None:
+    target = real_folder(raw / maps.to)
+    earlier = target.with_name(f".{target.name}.replaced")
+    remove_folder(earlier)  # a run may have been killed before it was through with that
+    empty = target.is_dir() and not any(target.iterdir())
+    if target.exists() and _card(target) is None and not empty:
         found = _count(target) if target.is_dir() else 0
         if found != maps.images:
-            raise InputError(f"{target} has {found:,} of {maps.images:,} *.png; complete it, or move it away")
-        return target
+            raise InputError(f"{raw / maps.to} has {found:,} of {maps.images:,} *.png; complete it, or move it away")
+        return raw / maps.to
     masks, digest = find_masks(raw / maps.parts, maps.images)
     card = {"masks": digest, "side": maps.side, "images": maps.images}
     if target.exists() and _card(target) == card:
-        return target
+        return raw / maps.to
+    check_replaceable(raw / maps.to)
     folder = unfinished_folder(target)
     if _card(folder) != card:
         clear_unfinished(target)
@@ -183,16 +201,21 @@ def make_label_maps(maps: LabelMaps, raw: str | Path, *, workers: int = 0) -> Pa
         shown.end()
     os.sync()
     if target.exists():
-        shutil.rmtree(target)
+        # Its name is taken away at once: killed while it was removed file by file, what is left of it would be taken
+        # for the new maps, or, without its card, for maps that somebody put there.
+        os.replace(target, earlier)
     os.replace(folder, target)
     sync(target.parent)
-    return target
+    remove_folder(earlier)
+    return raw / maps.to
 
 
 def label_maps_state(maps: LabelMaps, raw: str | Path) -> str:
     """What is there of the maps, by names alone: "here", or what is still to be made."""
     target = Path(raw) / maps.to
-    if target.is_dir():
+    if target.is_symlink() and not target.exists():
+        return f"{maps.to} is a link that leads nowhere"
+    if target.is_dir() and any(target.iterdir()):
         found = _count(target)
         return "here" if found == maps.images else f"{maps.to}: {found:,} of {maps.images:,} label maps"
     unfinished = unfinished_folder(target)

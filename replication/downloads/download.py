@@ -16,8 +16,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from replication.atomic import write_text
-from replication.downloads.archives import CARD, judge_archive, unpack_archive
-from replication.downloads.celeba_tables import has_people, join_table
+from replication.downloads.archives import CARD, check_replaceable, is_odd, judge_archive, unpack_archive
+from replication.downloads.celeba_tables import has_people, join_table, names_people
 from replication.downloads.celebamaskhq_labels import label_maps_state, make_label_maps
 from replication.downloads.file_checks import HashRecord, WrongFileError, check_file, sync
 from replication.downloads.progress import size_text
@@ -71,6 +71,8 @@ def _obtain(source: Source, file: RemoteFile, raw: Path, consented: bool, patien
             found = check_file(target, file, record)
         except WrongFileError as error:
             raise InputError(f"{target} {error}; move it away and give the command again") from error
+        except OSError as error:
+            raise InputError(f"{target} cannot be read ({error.strerror})") from error
         record.add(file.path, found, target.stat().st_size, BY_HAND)
         part.remove()
         return found
@@ -128,18 +130,19 @@ def _from_place(address: str, part: Part, file: RemoteFile, record: HashRecord, 
 
 
 def _count(folder: Path, suffix: str = "") -> int:
-    """Files in a folder and below it, hidden ones aside."""
+    """Files in a folder and below it, hidden ones and what systems leave there aside."""
     return sum(
-        not name.startswith(".") and name.lower().endswith(suffix)
+        not is_odd(name) and name.lower().endswith(suffix)
         for _, _, names in os.walk(folder, followlinks=True)
         for name in names
     )
 
 
 def _unpacked(unpack: Unpack, raw: Path) -> bool:
-    """Whether the folder of an archive is there and whole; raises InputError if it is there in part."""
+    """Whether the folder of an archive is there and whole; raises InputError if it is there in part, or cannot be."""
     folder = raw / unpack.to
     if not folder.exists():
+        check_replaceable(folder)  # now: not after its archive has been fetched
         return False
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder; move it away and give the command again")
@@ -152,6 +155,8 @@ def _unpacked(unpack: Unpack, raw: Path) -> bool:
         raise InputError(f"{folder / CARD} is damaged; move {folder} away and give the command again") from error
     if found and expected is not None and found != expected:
         raise InputError(f"{folder} has {counted(found, 'file')}, not {expected:,}; complete it, or move it away")
+    if not found:
+        check_replaceable(folder)
     return found > 0
 
 
@@ -257,6 +262,8 @@ def _missing_people(source: Source, raw: Path, sources: dict[str, Source]) -> st
     """A sentence if the table of a source had to be made without people: where they come from."""
     table = source.table
     if not isinstance(table, JoinedTable) or table.identities is None or has_people(table, raw):
+        return ""
+    if names_people(raw / table.path):
         return ""
     owners = [s.name for s in sources.values() if any(file.path == table.identities for file in s.files)]
     names = " ".join([*owners, source.name])

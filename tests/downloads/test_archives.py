@@ -319,6 +319,43 @@ def test_an_empty_folder_is_filled(faces):
     faces.check_whole()
 
 
+def test_a_link_to_another_disk_is_followed(faces, tmp_path):
+    (tmp_path / "disk/faces").mkdir(parents=True)
+    faces.raw.mkdir(parents=True)
+    faces.folder.symlink_to(tmp_path / "disk/faces")
+    faces.fetch()
+    faces.check_whole()
+    assert faces.folder.is_symlink() and (tmp_path / "disk/faces/0.png").is_file()
+    assert [p.name for p in (tmp_path / "disk").iterdir()] == ["faces"]
+
+
+def test_what_cannot_be_replaced_is_refused_before_the_download(faces, tmp_path, monkeypatch):
+    faces.raw.mkdir(parents=True)
+    faces.folder.symlink_to(tmp_path / "disk")
+    with pytest.raises(InputError, match="out is a link that leads nowhere; make the folder that it names"):
+        faces.fetch()
+    (tmp_path / "disk").mkdir()
+    with monkeypatch.context() as patch, pytest.raises(InputError, match="out is a whole disk, whose name"):
+        patch.setattr(archives.Path, "is_mount", lambda path: path == tmp_path / "disk")
+        faces.fetch()
+    assert faces.server.requests == [] and faces.folder.is_symlink()
+    faces.fetch()
+    faces.check_whole()
+
+
+def test_an_archive_is_not_called_damaged_for_a_link(tmp_path):
+    (tmp_path / "archive").write_bytes(make_zip(GOOD))
+    (tmp_path / "out").symlink_to(tmp_path / "gone")
+    with pytest.raises(InputError, match="leads nowhere"):
+        unpack_archive(tmp_path / "archive", "zip", IMG, tmp_path / "out", sha256="")
+
+
+def test_what_systems_leave_is_not_counted(faces):
+    faces.fetch()
+    (faces.folder / "Thumbs.db").write_bytes(b"")
+    faces.fetch()
+
+
 def test_only_what_a_killed_unpacking_left_is_removed(faces):
     kept = [f".{faces.folder.name}.{name}" for name in ("mine", "k3x_0a9z", "unfinished.mine")]
     for name in (*kept, f".{faces.folder.name}.unfinished"):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -120,6 +122,63 @@ def test_other_masks_make_other_maps(raw):
     check_whole(raw)
 
 
+@pytest.mark.parametrize("point", ["before the old maps are set aside", "between", "while the old maps are removed"])
+def test_killed_while_maps_are_replaced(raw, monkeypatch, point):
+    mask(raw / "set/anno/0/00000_cloth.png", slice(0, 3))
+    make_label_maps(MAPS, raw)
+    (raw / "set/anno/0/00000_cloth.png").unlink()
+    replace, remove = os.replace, shutil.rmtree
+
+    def killed_replace(source, target):
+        if Path(source).name == {"before": "maps", "between": ".maps.unfinished"}.get(point.split()[0]):
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    def killed_remove(folder, *_, **__):
+        (Path(folder) / CARD).unlink()  # the first of its files, as the disk may have it
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(os, "replace", killed_replace)
+        patch.setattr(shutil, "rmtree", killed_remove)
+        make_label_maps(MAPS, raw)
+    assert remove is shutil.rmtree
+    make_label_maps(MAPS, raw)
+    check_whole(raw)
+
+
+def test_a_link_to_another_disk_is_followed(raw, tmp_path_factory):
+    disk = tmp_path_factory.mktemp("disk")
+    (disk / "faces").mkdir()
+    (raw / "maps").symlink_to(disk / "faces")
+    assert label_maps_state(MAPS, raw) == "maps is not made yet"
+    make_label_maps(MAPS, raw)
+    mask(raw / "set/anno/0/00002_cloth.png", slice(0, SIDE), "L")
+    for part in ("hat", "cloth"):
+        mask(raw / f"set/anno/0/00002_{part}.png", slice(0, SIDE))
+    make_label_maps(MAPS, raw)
+    check_whole(raw)
+    assert (raw / "maps").is_symlink() and [p.name for p in disk.iterdir()] == ["faces"]
+
+
+def test_a_link_that_leads_nowhere_is_refused_before_any_work(raw, monkeypatch):
+    (raw / "maps").symlink_to(raw / "gone")
+    monkeypatch.setattr(module, "merge_masks", None)
+    assert label_maps_state(MAPS, raw) == "maps is a link that leads nowhere"
+    with pytest.raises(InputError, match="maps is a link that leads nowhere; make the folder"):
+        make_label_maps(MAPS, raw)
+    assert (raw / "maps").is_symlink()
+
+
+def test_masks_that_cannot_be_read(raw, monkeypatch):
+    def refused(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(module.os, "scandir", refused)
+    with pytest.raises(InputError, match=r"0 cannot be read \(Permission denied\)"):
+        make_label_maps(MAPS, raw)
+
+
 def test_maps_put_there_by_hand_are_counted(raw):
     mask(raw / "maps/0.png", slice(0, 3), "L")
     assert label_maps_state(MAPS, raw) == "maps: 1 of 3 label maps"
@@ -164,8 +223,8 @@ def test_a_fault_is_one_sentence_that_names_the_file(raw, name):
     assert "\n" not in str(caught.value) and not (raw / "maps").exists()
 
 
-def test_hidden_files_are_nothing(raw):
-    (raw / MAPS.parts / ".DS_Store").write_text("")
-    (raw / MAPS.parts / "0" / "._00001_skin.png").write_text("")
+def test_hidden_files_and_what_systems_leave_are_nothing(raw):
+    for name in (".DS_Store", "0/._00001_skin.png", "Thumbs.db", "0/Thumbs.db", "0/desktop.ini"):
+        (raw / MAPS.parts / name).write_text("")
     make_label_maps(MAPS, raw)
     check_whole(raw)

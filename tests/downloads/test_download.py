@@ -141,6 +141,10 @@ def test_tables_and_label_maps_are_made_and_people_come_last(tmp_path):
     assert (tmp_path / "celebamaskhq.csv").read_text().startswith("file,split,identity,")
     assert (tmp_path / "celebamaskhq_labels/2.png").is_file() and (tmp_path / "celeba.csv").is_file()
     assert {source_state(s, tmp_path) for s in sources.values()} == {"here"}
+    people.unlink()
+    said.clear()
+    download(["celebamaskhq"], tmp_path, say=said.append, sources=sources)
+    assert said[-1] == "celebamaskhq: complete", "the table still names them"
 
 
 def test_state_of_an_unfinished_file(tmp_path):

@@ -109,6 +109,19 @@ def test_a_folder_in_the_place_of_the_file(place):
     place.check_completes()
 
 
+def test_a_file_that_cannot_be_read(place, monkeypatch):
+    place.target.parent.mkdir(parents=True)
+    place.target.write_bytes(TRUTH)
+
+    def refused(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(file_checks, "file_hashes", refused)
+        assert "net.pth cannot be read (Permission denied)" in place.refused()
+    place.check_completes()
+
+
 def test_a_file_in_the_place_of_a_folder(place):
     place.raw.mkdir()
     place.target.parent.write_text("")
