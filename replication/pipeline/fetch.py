@@ -10,9 +10,12 @@ from typing import Any
 from replication.config import Parameters
 from replication.downloads.download import download, source_state
 from replication.downloads.progress import size_text
-from replication.downloads.sources import JoinedTable, Source, chosen_sources, load_sources, sources_of
+from replication.downloads.sources import JoinedTable, LabelMaps, Source, chosen_sources, load_sources, sources_of
 from replication.errors import InputError
 from replication.pipeline import paths
+
+DISK_BLOCK = 4096
+"""Bytes that the smallest file takes of the usual file systems."""
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -72,10 +75,23 @@ def list_sources() -> str:
     return "\n".join("  ".join([*(row[k].ljust(widths[k]) for k in range(4)), row[4]]) for row in rows)
 
 
-def left_to_fetch(parameters: Parameters) -> tuple[int, list[str]]:
-    """Bytes that fetching and unpacking what the parameters need will still add to data/raw, as far as is published.
+def _filled(folder: Path) -> bool:
+    """Whether a folder is there and holds something; an empty one, or a link to one, is filled by fetching."""
+    return folder.is_dir() and any(folder.iterdir())
 
-    An archive's content is taken to be as large as the archive: photos do not shrink.
+
+def _label_maps_size(maps: LabelMaps) -> int:
+    """Bytes on the disk of all maps, at a quarter bit a pixel: maps of 256x256 take 2 kB, and their edges grow with the
+    side."""
+    return maps.images * max(DISK_BLOCK, maps.side**2 // 32)
+
+
+def left_to_fetch(parameters: Parameters) -> tuple[int, list[str]]:
+    """Bytes that fetching, unpacking and painting what the parameters need will still add to data/raw, as far as is
+    published.
+
+    What is unpacked of an archive is taken to be as large as the archive, since photos do not shrink, and at least a
+    block of the disk for each file. An archive that two sources unpack is fetched once and unpacked twice.
 
     Returns:
         The bytes, and the names of the sources that lack a size and are not here.
@@ -86,13 +102,16 @@ def left_to_fetch(parameters: Parameters) -> tuple[int, list[str]]:
             continue
         if source.folders or any(file.size is None for file in source.files):
             unknown.append(source.name)
+        if source.label_maps is not None and not _filled(paths.RAW / source.label_maps.to):
+            total += _label_maps_size(source.label_maps)
         for file in source.files:
             target, size = paths.RAW / file.path, file.size or 0
-            if file.path in seen or (file.unpack is not None and (paths.RAW / file.unpack.to).is_dir()):
-                continue
-            seen.add(file.path)
-            total += size if file.unpack is not None else 0
-            if not target.is_file():
+            if file.unpack is not None:
+                if _filled(paths.RAW / file.unpack.to):
+                    continue
+                total += max(size, (file.unpack.count or 0) * DISK_BLOCK) if size else 0
+            if file.path not in seen and not target.is_file():
+                seen.add(file.path)
                 part = target.with_name(target.name + ".part")
                 total += max(0, size - (part.stat().st_size if part.is_file() else 0))
     return total, unknown
