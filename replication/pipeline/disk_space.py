@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 from pathlib import Path
 
-from replication.config import Parameters
+from replication.config import Parameters, load_parameters
+from replication.errors import InputError
 from replication.pipeline import paths
+from replication.pipeline.records import record_path
 from replication.pipeline.run_time import BUCKETS, Images, experiments_and_baselines, pairs_of
+from replication.pipeline.stages import load_stages, parameter, read_yaml
 
 KEPT_CHECKPOINTS = 2
 REPORTS = 60_000_000
@@ -104,6 +108,25 @@ def bytes_there(root: Path) -> int:
                 except OSError:  # removed by a run that is going on
                     continue
     return total
+
+
+def run_is_here(parameters: Parameters, root: Path) -> bool:
+    """Whether the checkout `root` has every output of a run with these parameters, by names and records alone.
+
+    A record holds the values of the parameters that its stage has read; code and photos are not compared.
+    """
+    try:
+        if load_parameters(root / "params.yaml") != parameters:
+            return False
+        raw, stages = read_yaml(root / "params.yaml"), load_stages(root)
+        for stage in stages.values():
+            then = json.loads((root / record_path(stage.name)).read_bytes())["parameters"]
+            now = json.loads(json.dumps({key: parameter(key, raw) for key in stage.params}))
+            if then != now or not all((root / out).exists() for out in stage.outs):
+                return False
+    except (InputError, OSError, ValueError, KeyError, TypeError):
+        return False
+    return bool(stages)
 
 
 def gigabytes(count: float) -> str:

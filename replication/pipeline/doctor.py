@@ -158,6 +158,7 @@ def _faces(parameters: Parameters, role: str, images: dict[str, Images]) -> Iter
         yield Finding(what, OK, f"{data.train:,} + {data.test:,} faces, drawn here")
         return
     from replication.data.photo_listing import find_photos
+    from replication.pipeline.prepare import LEAST
 
     folder = Path(data.folder)
     if not folder.is_dir():
@@ -203,7 +204,8 @@ def _faces(parameters: Parameters, role: str, images: dict[str, Images]) -> Iter
         counts[split] = counts[split] if most is None else min(counts[split], most)
     images[role] = Images(counts["train"], counts["test"])
     text += f": {counts['train']:,} + {counts['test']:,}"
-    if min(counts.values()) < (2 if role in ("celebahq", "ffhq") else 1):
+    least = LEAST if role in ("celebahq", "ffhq") else {"train": 1, "test": 1}
+    if any(counts[split] < needed for split, needed in least.items()):
         yield Finding(what, MISSING, f"{text}, too few for training and testing", "add photos, or change the split")
         return
     if data.parsing_folder is not None:
@@ -302,7 +304,7 @@ def _weights(parameters: Parameters) -> Iterable[Finding]:
 
 
 def _disk(parameters: Parameters, images: dict[str, Images]) -> Iterable[Finding]:
-    from replication.pipeline.disk_space import bytes_needed, bytes_there, gigabytes, sizes_of
+    from replication.pipeline.disk_space import bytes_needed, bytes_there, gigabytes, run_is_here, sizes_of
     from replication.pipeline.fetch import left_to_fetch
 
     free = shutil.disk_usage(".").free
@@ -322,7 +324,10 @@ def _disk(parameters: Parameters, images: dict[str, Images]) -> Iterable[Finding
         text += f" (not counted, as their size is unknown: {', '.join(unknown)})" if unknown else ""
     text += f"; {gigabytes(free)} free"
     lacking = total - there + to_fetch - free
-    if lacking > 0:
+    if lacking > 0 and run_is_here(parameters, Path(".")):
+        text += "; the results of this profile are here, and only a run with changes takes more"
+        yield Finding("disk", NOTE, text, f"free {gigabytes(lacking)} before you change much")
+    elif lacking > 0:
         yield Finding("disk", MISSING, text, f"free {gigabytes(lacking)}, or move the checkout")
     else:
         yield Finding("disk", OK, text)

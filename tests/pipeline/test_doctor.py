@@ -205,6 +205,30 @@ def test_photos_are_counted(here):
     assert (images["celebahq"].train, images["celebahq"].test) == (45, 4)
 
 
+def test_doctor_and_prepare_want_as_many_photos(here):
+    photos(here / "mine", 6)
+    parameters = change("data.celebahq", source="photos", folder="mine", table="mine.csv", train=None, test=None)
+
+    def split(train: int) -> str:
+        rows = "".join(f"{k}.jpg,{'train' if k < train else 'test'}\n" for k in range(6))
+        (here / "mine.csv").write_text(f"file,split\n{rows}")
+        (finding,), _ = faces(parameters)
+        return finding.state
+
+    assert [split(train) for train in (0, 1, 4, 5, 6)] == [MISSING, OK, OK, MISSING, MISSING]
+    (finding,), _ = faces(change("data.celebahq", source="photos", folder="mine", train=None, test=1))
+    assert finding.state == MISSING, "a limit of one test image leaves too few"
+
+
+def test_a_single_drawn_test_image_is_refused(checkout, capsys):
+    text = (checkout / "params.yaml").read_text()
+    drawn = load_parameters().data.celebahq
+    assert f"test: {drawn.test}" in text
+    (checkout / "params.yaml").write_text(text.replace(f"test: {drawn.test}", "test: 1", 1))
+    assert main(["doctor", "--quick"]) == 2
+    assert "at least 2 test images are needed" in capsys.readouterr().err
+
+
 def test_the_table_is_read_and_held_against_the_folder(here):
     photos(here / "mine", 6)
     table = here / "mine.csv"
@@ -312,6 +336,53 @@ def test_the_disk_counts_what_is_replaced_and_what_is_still_to_be_fetched(checko
     (third,) = module._disk(paper, images)
     assert third.state == MISSING and "and 7.9 GB to fetch and unpack (not counted, as their size is" in third.text
     assert third.mend.startswith("free 3.7 GB")
+
+
+def test_after_a_complete_run_a_full_disk_is_only_a_note(checkout, monkeypatch):
+    smoke = load_parameters()
+    images = {role: module._assumed(smoke, role) for role in module.ROLES}
+    usage = collections.namedtuple("usage", "total used free")
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda _: usage(10**9, 10**9, 10**6))
+    (checkout / "dvc.yaml").write_text(
+        "stages:\n  train:\n    foreach: [full]\n    do:\n      cmd: train\n      params: [seed, image_size]\n"
+        "      outs: [data/records/train/full.json, data/models/full]\n"
+    )
+
+    def state(parameters=smoke, **values) -> str:
+        record = {"parameters": {"seed": smoke.seed, "image_size": smoke.image_size, **values}}
+        (checkout / "data/records/train/full.json").write_text(json.dumps(record))
+        return next(iter(module._disk(parameters, images))).state
+
+    (checkout / "data/records/train").mkdir(parents=True)
+    assert state() == MISSING, "an output is missing"
+    (checkout / "data/models/full").mkdir(parents=True)
+    assert state() == NOTE
+    (finding,) = module._disk(smoke, images)
+    assert "only a run with changes takes more" in finding.text
+    assert state(image_size=512) == MISSING, "it was of other parameters"
+    assert state(change("evaluation", samples=3)) == MISSING, "another profile is looked at"
+    (checkout / "data/records/train/full.json").unlink()
+    assert next(iter(module._disk(smoke, images))).state == MISSING
+
+
+def test_an_archive_of_two_sources_is_fetched_once_and_unpacked_twice(here):
+    paper = load_parameters(PROFILES / "paper.yaml")
+    celebahq = dataclasses.replace(
+        paper.data.celebahq, table="data/raw/celebamaskhq.csv", parsing_folder="data/raw/celebamaskhq_labels"
+    )
+    both = dataclasses.replace(paper, data=dataclasses.replace(paper.data, celebahq=celebahq))
+    (archive,) = [file for file in load_sources()["celebahq"].files if file.unpack is not None]
+    size, maps = archive.size, 30_000 * 8192
+    lists = sum(file.size for file in load_sources()["celebahq_split"].files)  # of both tables
+    others = left_to_fetch(paper)[0] - 2 * size - lists
+    assert left_to_fetch(both)[0] - others == 3 * size + maps + lists
+    (here / "data/raw/celebahq").mkdir(parents=True)
+    assert left_to_fetch(both)[0] - others == 3 * size + maps + lists, "an empty folder is still to be filled"
+    (here / "data/raw/celebahq/0.jpg").write_bytes(b"")
+    assert left_to_fetch(both)[0] - others == 2 * size + maps + lists, "the archive is gone and needed again"
+    (here / "data/raw/celebamaskhq_labels").mkdir()
+    (here / "data/raw/celebamaskhq_labels/0.png").write_bytes(b"")
+    assert left_to_fetch(both)[0] - others == 2 * size + lists
 
 
 def test_the_mending_command_says_where_consent_is_given(here):
