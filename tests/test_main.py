@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from replication.__main__ import main
@@ -135,3 +138,12 @@ def test_sources_and_download(capsys, here):
     assert refused(capsys, "download", "vgg").startswith("source 'vgg' does not exist")
     assert "params.yaml does not exist" in refused(capsys, "download", "--profile")
     assert not (here / "data").exists()
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    process = subprocess.Popen(
+        [sys.executable, "-m", "replication", "sources"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    process.stdout.close()  # before anything is written
+    assert process.stderr.read() == b"" and process.wait() == 1
+    process.stderr.close()

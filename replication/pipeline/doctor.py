@@ -381,7 +381,8 @@ def _time(parameters: Parameters, images: dict[str, Images]) -> Iterable[Finding
     lines = [f"an estimate: about {duration(total)} from nothing on {rehearsal.device}, made of"]
     for part in sorted(parts, key=lambda part: -part.seconds):
         lines.append(f"{duration(part.seconds):>9}  {part.name}: {part.amount}")
-    lines += ["measured just now in a few steps with random weights on random images;", *rehearsal.notes]
+    lines += ["measured just now in a few steps with random weights on random images; other work here inflates it"]
+    lines += rehearsal.notes
     if assumed := [role for role, n in images.items() if n.assumed]:
         lines.append(f"the numbers of images are assumed for {', '.join(assumed)}")
     yield Finding("time", OK, "\n".join(lines))
