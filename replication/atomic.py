@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Have the content of a file, or the names in a folder, on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -37,11 +38,36 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)  # mkstemp makes 0600, which would hide results from a group
         yield temporary
-        _sync(temporary)
+        sync(temporary)
         os.replace(temporary, path)
-        _sync(path.parent)
+        sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder that was made here, or what has its name; a link is not followed."""
+    if folder.is_symlink() or folder.is_file():
+        folder.unlink()
+    elif folder.exists():
+        shutil.rmtree(folder)
+
+
+def replaced_folder(target: Path) -> Path:
+    """Where `replace_folder` puts what had the name, until it is removed; a killed process may leave it there."""
+    return target.with_name(f".{target.name}.replaced")
+
+
+def replace_folder(folder: Path, target: Path) -> None:
+    """Give a filled folder the name `target`. What had that name is renamed first and removed last: killed while it
+    was removed file by file, what is left of it would be taken for the new folder."""
+    replaced = replaced_folder(target)
+    remove_folder(replaced)  # of a process that was killed before it was through with that
+    if target.exists():
+        os.replace(target, replaced)
+    os.replace(folder, target)
+    sync(target.parent)
+    remove_folder(replaced)
 
 
 @contextlib.contextmanager
@@ -53,10 +79,7 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     temporary.chmod(0o755)
     try:
         yield temporary
-        if path.exists():
-            shutil.rmtree(path)
-        os.replace(temporary, path)
-        _sync(path.parent)
+        replace_folder(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 
 import pytest
@@ -101,3 +102,32 @@ def test_json_refuses_what_is_no_json_and_keeps_the_old_file(tmp_path, value):
     with pytest.raises(ValueError):
         write_json(path, {"fd": [value]})
     assert json.loads(path.read_text()) == {"fd": 1.0} and names(tmp_path) == ["x.json"]
+
+
+@pytest.mark.parametrize("point", ["before the old one is renamed", "before the new one is", "while the old one goes"])
+def test_a_folder_that_a_killed_process_was_replacing_is_never_half_of_each(tmp_path, monkeypatch, point):
+    target = tmp_path / "model"
+    with atomic_folder(target) as folder:
+        (folder / "old").touch()
+    real, calls = os.replace, []
+
+    def killed_replace(source, destination):
+        calls.append(source)
+        if len(calls) == {"before the old one is renamed": 1, "before the new one is": 2}.get(point):
+            raise SystemExit
+        real(source, destination)
+
+    def killed_removal(folder, **_):
+        raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", killed_replace)
+        patch.setattr(shutil, "rmtree", killed_removal)
+        with pytest.raises(SystemExit), atomic_folder(target) as folder:
+            (folder / "new").touch()
+    found = names(target) if target.exists() else []
+    assert found == {"before the old one is renamed": ["old"], "before the new one is": []}.get(point, ["new"])
+    shutil.rmtree(folder, ignore_errors=True)  # its name is random: a process that ends so leaves it
+    with atomic_folder(target) as folder:
+        (folder / "newer").touch()
+    assert names(target) == ["newer"] and names(tmp_path) == ["model"]

@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from replication.atomic import write_json
-from replication.downloads.file_checks import WrongFileError, sync
+from replication.atomic import remove_folder, replace_folder, replaced_folder, write_json
+from replication.downloads.file_checks import WrongFileError
 from replication.downloads.progress import Progress
 from replication.downloads.sources import Unpack
 from replication.errors import InputError, counted
@@ -179,14 +179,7 @@ def unfinished_folder(target: Path) -> Path:
 def clear_unfinished(target: Path) -> None:
     """Remove what a killed process has left of `target`, and nothing else."""
     remove_folder(unfinished_folder(target))
-
-
-def remove_folder(folder: Path) -> None:
-    """Remove a folder that was made here, or what has its name; a link is not followed."""
-    if folder.is_symlink() or folder.is_file():
-        folder.unlink()
-    elif folder.exists():
-        shutil.rmtree(folder)
+    remove_folder(replaced_folder(real_folder(target)))
 
 
 @contextlib.contextmanager
@@ -198,10 +191,7 @@ def _filled(target: Path) -> Iterator[Path]:
     folder.mkdir(parents=True)
     try:
         yield folder
-        if target.exists():
-            shutil.rmtree(target)
-        os.replace(folder, target)
-        sync(target.parent)
+        replace_folder(folder, target)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from replication.atomic import write_json
+from replication.atomic import remove_folder, replace_folder, replaced_folder, write_json
 from replication.data.labels import COLOURS, G_MASK, LABELS
 from replication.data.parallel import ordered_map
 from replication.downloads.archives import (
@@ -29,10 +29,8 @@ from replication.downloads.archives import (
     clear_unfinished,
     is_odd,
     real_folder,
-    remove_folder,
     unfinished_folder,
 )
-from replication.downloads.file_checks import sync
 from replication.downloads.progress import Progress
 from replication.downloads.sources import LabelMaps
 from replication.errors import InputError
@@ -171,8 +169,7 @@ def make_label_maps(maps: LabelMaps, raw: str | Path, *, workers: int = 0) -> Pa
     """
     raw = Path(raw)
     target = real_folder(raw / maps.to)
-    earlier = target.with_name(f".{target.name}.replaced")
-    remove_folder(earlier)  # a run may have been killed before it was through with that
+    remove_folder(replaced_folder(target))  # a run may have been killed before it was through with that
     empty = target.is_dir() and not any(target.iterdir())
     if target.exists() and _card(target) is None and not empty:
         found = _count(target) if target.is_dir() else 0
@@ -200,13 +197,7 @@ def make_label_maps(maps: LabelMaps, raw: str | Path, *, workers: int = 0) -> Pa
     finally:
         shown.end()
     os.sync()
-    if target.exists():
-        # Its name is taken away at once: killed while it was removed file by file, what is left of it would be taken
-        # for the new maps, or, without its card, for maps that somebody put there.
-        os.replace(target, earlier)
-    os.replace(folder, target)
-    sync(target.parent)
-    remove_folder(earlier)
+    replace_folder(folder, target)
     return raw / maps.to
 
 

@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from replication.atomic import write_text
+from replication.atomic import sync, write_text
 from replication.downloads.archives import CARD, check_replaceable, is_odd, judge_archive, unpack_archive
 from replication.downloads.celeba_tables import has_people, join_table, names_people
 from replication.downloads.celebamaskhq_labels import label_maps_state, make_label_maps
-from replication.downloads.file_checks import HashRecord, WrongFileError, check_file, sync
+from replication.downloads.file_checks import HashRecord, WrongFileError, check_file
 from replication.downloads.progress import size_text
 from replication.downloads.sources import (
     Folder,

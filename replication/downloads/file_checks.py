@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import zipfile
 from pathlib import Path
 
@@ -153,12 +152,3 @@ class HashRecord:
             return
         entries[name] = {"sha256": sha256, "size": size, "from": origin}
         self._write(entries)
-
-
-def sync(path: Path) -> None:
-    """Have a file's content on the disk before its name says that it is whole."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -15,6 +15,20 @@ from replication.downloads.archives import CARD
 
 CONTENT = make_zip({**GOOD, "set/filling": bytes(range(256)) * 4000}, method=0)
 
+
+def ends_at_rename(name: str, *, done: bool) -> str:
+    """Statements that end the process at the rename to a name that ends so, before it or once it is done."""
+    return f"""
+real = os.replace
+def replace(a, b):
+    if str(b).endswith({name!r}):
+        if {done}:
+            real(a, b)
+        os._exit(9)
+    real(a, b)
+os.replace = replace"""
+
+
 # Point -> statements that make the process end there at once, as if the power went; `raw` is data/raw.
 POINTS = {
     "before the first byte": "transfer.Part.write = lambda part, block: os._exit(9)",
@@ -40,16 +54,8 @@ def write(part, block):
 transfer.Part.write = write""",
     "before the check": "download.check_file = lambda *arguments: os._exit(9)",
     "before the record": "file_checks.HashRecord.add = lambda *arguments: os._exit(9)",
-    "before the rename": """
-real = os.replace
-os.replace = lambda a, b: os._exit(9) if str(b).endswith("set.zip") else real(a, b)""",
-    "after the rename": """
-real = os.replace
-def replace(a, b):
-    real(a, b)
-    if str(b).endswith("set.zip"):
-        os._exit(9)
-os.replace = replace""",
+    "before the rename": ends_at_rename("set.zip", done=False),
+    "after the rename": ends_at_rename("set.zip", done=True),
     "before unpacking": "download.unpack_archive = lambda *arguments, **options: os._exit(9)",
     "mid-unpacking": """
 real, members = archives._write, []
@@ -60,16 +66,8 @@ def write(member, target):
     members.append(member)
     real(member, target)
 archives._write = write""",
-    "before the folder's rename": """
-real = os.replace
-os.replace = lambda a, b: os._exit(9) if str(b).endswith("out") else real(a, b)""",
-    "after the folder's rename": """
-real = os.replace
-def replace(a, b):
-    real(a, b)
-    if str(b).endswith("out"):
-        os._exit(9)
-os.replace = replace""",
+    "before the folder's rename": ends_at_rename("out", done=False),
+    "after the folder's rename": ends_at_rename("out", done=True),
     "by a limit of file size": """
 import resource
 resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))""",
