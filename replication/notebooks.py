@@ -42,6 +42,8 @@ def execute(notebook: str | Path, output: str | Path, parameters: dict[str, Any]
     # A kernel of the user's home folder must not shadow the one of this environment.
     os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")  # a warning of the kernel's debugger, not ours
+    # jsonschema would compile a grammar of IRIs, a second for every stage; no schema of a notebook asks for one.
+    sys.modules.setdefault("rfc3987_syntax", None)
     import nbformat
     import papermill
     from jupyter_client.kernelspec import NoSuchKernel
@@ -60,6 +62,7 @@ def execute(notebook: str | Path, output: str | Path, parameters: dict[str, Any]
             str(notebook),
             str(partial),
             parameters=parameters,
+            engine_name=_engine(),
             kernel_name="python3",
             progress_bar=False,
             request_save_on_cell_execute=False,
@@ -95,6 +98,30 @@ def execute(notebook: str | Path, output: str | Path, parameters: dict[str, Any]
     partial.unlink()
     with contextlib.suppress(OSError):  # another notebook's failure may be kept there
         partial.parent.rmdir()
+
+
+def _engine() -> str:
+    """The name of papermill's own engine with one difference: a kernel whose cells have all ended is killed.
+
+    Asked to end, it would take PyTorch apart for one or two seconds, at every stage. One that is interrupted is still
+    asked, so that a training writes its checkpoint.
+    """
+    from papermill.clientwrap import PapermillNotebookClient
+    from papermill.engines import NBClientEngine, papermill_engines
+
+    class Client(PapermillNotebookClient):
+        def papermill_execute_cells(self) -> None:
+            super().papermill_execute_cells()
+            self.shutdown_kernel = "immediate"
+
+    class KillingEngine(NBClientEngine):
+        @classmethod
+        def execute_managed_notebook(cls, nb_man, kernel_name, **options):
+            wanted = {name: value for name, value in options.items() if name in Client.class_trait_names()}
+            return Client(nb_man, kernel_name=kernel_name, **wanted).execute()
+
+    papermill_engines.register("killing", KillingEngine)
+    return "killing"
 
 
 def check_parameters(notebook: Path, parameters: dict[str, Any]) -> None:

@@ -6,6 +6,10 @@ import contextlib
 import io
 import json
 import re
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import nbformat
@@ -180,6 +184,35 @@ def test_any_other_error_names_the_notebook_and_where_it_is_kept(book):
     ):
         execute(path, "out.ipynb", {})
     assert Path("reports/failed/out.ipynb").is_file() and not Path("out.ipynb").exists()
+
+
+def test_a_kernel_that_is_through_is_killed_and_one_that_is_interrupted_is_asked(book):
+    """Asked, it takes seconds to take PyTorch apart; but a training that is stopped must write its checkpoint."""
+    path = book("a = 1", "import atexit, pathlib; atexit.register(pathlib.Path('asked').touch)")
+    execute(path, "out.ipynb", {})
+    assert Path("out.ipynb").is_file() and not Path("asked").exists()
+    training = """
+import pathlib, time
+pathlib.Path("begun").touch()
+try:
+    time.sleep(60)
+except KeyboardInterrupt:
+    time.sleep(0.5)
+    pathlib.Path("checkpoint").touch()
+    raise"""
+    command = "from replication.notebooks import execute; execute('book.ipynb', 'stopped.ipynb', {})"
+    book("a = 1", training)
+    process = subprocess.Popen([sys.executable, "-c", command], stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(600):
+            if Path("begun").exists():
+                break
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) != 0
+    finally:
+        process.kill()
+    assert Path("checkpoint").exists() and not Path("stopped.ipynb").exists()
 
 
 def test_two_equal_runs_give_equal_bytes(book):
