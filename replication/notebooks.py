@@ -108,6 +108,7 @@ def _engine() -> str:
     """
     from papermill.clientwrap import PapermillNotebookClient
     from papermill.engines import NBClientEngine, papermill_engines
+    from papermill.log import logger
 
     class Client(PapermillNotebookClient):
         def papermill_execute_cells(self) -> None:
@@ -118,7 +119,7 @@ def _engine() -> str:
         @classmethod
         def execute_managed_notebook(cls, nb_man, kernel_name, **options):
             wanted = {name: value for name, value in options.items() if name in Client.class_trait_names()}
-            return Client(nb_man, kernel_name=kernel_name, **wanted).execute()
+            return Client(nb_man, kernel_name=kernel_name, log=logger, **wanted).execute()
 
     papermill_engines.register("killing", KillingEngine)
     return "killing"
