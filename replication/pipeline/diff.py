@@ -20,7 +20,7 @@ from replication.evaluation.metrics import METRICS
 from replication.evaluation.sample import FRECHET
 from replication.evaluation.uncertainty import LEVEL, Sample
 from replication.pipeline.revisions import MissingResults, Revision, buckets, made_by, open_revision
-from replication.reporting.diff import ABSENT, Diff, Gap, Origin, Row, to_markdown, to_text
+from replication.reporting.diff import ABSENT, Diff, Gap, Origin, Row, to_markdown, to_text, value_text
 from replication.reporting.diff_page import to_page
 
 _FEATURE_NETWORK = "data/models/attributes"
@@ -82,6 +82,7 @@ def compare(old: Revision, new: Revision) -> Diff:
         origins=tuple(Origin(*commits, tuple(names)) for commits, names in origins.items()),
         parameters=_changed(old.parameters, new.parameters),
         data=_changed(old.prepared, new.prepared),
+        unrun=tuple(text for revision in (old, new) for text in _unrun(revision)),
         rows=tuple(
             pair.row(bucket, metric, change, notes, None if change is None else float(next(adjusted)))
             for pair, bucket, metric, change, notes in rows
@@ -314,6 +315,15 @@ def _changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[tuple[str,
     pairs = ((key, old.get(key, ABSENT), new.get(key, ABSENT)) for key in keys)
     # 1 == True in Python, not as a parameter.
     return tuple((key, a, b) for key, a, b in pairs if a != b or isinstance(a, bool) is not isinstance(b, bool))
+
+
+def _unrun(revision: Revision) -> list[str]:
+    """Parameters whose value in params.yaml is not the one that the results were made with."""
+    return [
+        f"{key} is {value_text(written)} in params.yaml of {revision.place}, but results there were made with "
+        + value_text(made)
+        for key, made, written in _changed(revision.parameters, revision.written)
+    ]
 
 
 def _natural(name: str) -> list[tuple[int, Any]]:

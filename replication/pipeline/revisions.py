@@ -1,6 +1,7 @@
 """Results, parameters and data hashes as they were at a git revision, or as they are in the workspace.
 
-Metrics, `params.yaml` and `dvc.lock` come from git. Per-image results are not in git: those of a revision come out
+Metrics, `params.yaml` and `dvc.lock` come from git. Parameters are those that the results were made with, as dvc.lock
+has them: `params.yaml` may have been edited since. Per-image results are not in git: those of a revision come out
 of DVC's cache (or its remote, if one is configured and answers), those of the workspace from `data/results`.
 """
 
@@ -12,7 +13,7 @@ import logging
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,11 @@ import yaml
 from replication.errors import InputError
 from replication.pipeline import paths
 from replication.pipeline.provenance import CODE
+from replication.pipeline.stages import expand_stages
 
 WORKSPACE = "workspace"
 _LOCK = "dvc.lock"
+_PIPELINE = "dvc.yaml"
 _PARAMETERS = "params.yaml"
 # The C parser reads a dvc.lock of a few thousand lines ten times faster.
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -31,6 +34,16 @@ _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 class MissingResults(Exception):
     """Per-image results that cannot be had; the message says why and how to get them."""
+
+
+class Mixed(str):
+    """The values of a parameter with which different stages were run, in words: "64 (train@full), 32 (30 stages)"."""
+
+    def __new__(cls, values: Iterable[tuple[Any, list[str]]]) -> Mixed:
+        def who(stages: list[str]) -> str:
+            return ", ".join(stages) if len(stages) <= 3 else f"{len(stages)} stages"
+
+        return super().__new__(cls, ", ".join(f"{json.dumps(value)} ({who(stages)})" for value, stages in values))
 
 
 class Revision:
@@ -107,9 +120,45 @@ class Revision:
         return content
 
     @functools.cached_property
-    def parameters(self) -> dict[str, Any]:
+    def written(self) -> dict[str, Any]:
         """`params.yaml` with dotted keys ("mdrnet.memory.slots"); empty if there is none."""
         return flatten(self._yaml(_PARAMETERS))
+
+    @functools.cached_property
+    def parameters(self) -> dict[str, Any]:
+        """Parameters that the results were made with, by dotted keys.
+
+        Where a stage depends on one, its value in `dvc.lock`; a `Mixed` where stages were run with different ones.
+        Else that of `params.yaml`: what no stage depends on, such as the device, changes no result.
+        """
+        recorded = self._recorded_parameters()
+        sections = {key for parameters in recorded.values() for key in parameters}
+        made = {
+            key: value
+            for key, value in self.written.items()
+            if not any(key == section or key.startswith(f"{section}.") for section in sections)
+        }
+        values: dict[str, dict[str, tuple[Any, list[str]]]] = {}
+        for stage, parameters in recorded.items():
+            for key, value in flatten(parameters).items():
+                value = _as_written(value, self.written.get(key))
+                values.setdefault(key, {}).setdefault(json.dumps(value), (value, []))[1].append(stage)
+        for key, found in values.items():
+            made[key] = next(iter(found.values()))[0] if len(found) == 1 else Mixed(found.values())
+        return made
+
+    def _recorded_parameters(self) -> dict[str, dict[str, Any]]:
+        """Stage -> the parameters it was last run with, of the stages of dvc.lock that dvc.yaml still has."""
+        locked = self._yaml(_LOCK).get("stages") or {}
+        try:
+            alive = set(expand_stages(self._yaml(_PIPELINE), self._yaml(_PARAMETERS))) or set(locked)
+        except InputError:  # a half-edited dvc.yaml has no say in what was run
+            alive = set(locked)
+        return {
+            name: stage["params"].get(_PARAMETERS) or {}
+            for name, stage in locked.items()
+            if name in alive and isinstance(stage.get("params"), dict)
+        }
 
     @functools.cached_property
     def outs(self) -> dict[str, str]:
@@ -161,10 +210,23 @@ class Revision:
                 logging.getLogger(__name__).debug("fetching %s: %r", path, error)
         if not _evaluations(target):
             self._absent.add(path)
-            raise MissingResults(
-                f"per-image results of {self.place} are not in DVC's cache; `dvc pull` or `dvc repro` there brings them"
-            )
+            raise MissingResults(f"per-image results of {self.place} are not in DVC's cache; {self._hint()}")
         return target
+
+    def _hint(self) -> str:
+        """How to get results of a revision that are not in the cache."""
+        commit = (self.commit or "")[:7]
+        again = (
+            f"to make them again: `git worktree add ../at-{commit} {commit}`, and there "
+            f"`dvc cache dir --local {self.root / '.dvc/cache'}` and `make repro`"
+        )
+        try:
+            from dvc.config import Config
+
+            remote = bool(Config(str(self.root / ".dvc"))["remote"])
+        except Exception:  # as in `_fetch`: a hint is not worth a failure
+            remote = False
+        return f"`dvc pull` in a checkout of it brings what the remote has; {again}" if remote else again
 
     @functools.cached_property
     def _files(self) -> Any:
@@ -224,6 +286,16 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{key}"] = value
     return flat
+
+
+def _as_written(value: Any, written: Any) -> Any:
+    """A number of dvc.lock as in params.yaml: DVC writes 1e-05, which YAML 1.1 reads as text."""
+    if isinstance(value, str) and isinstance(written, float):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
 
 
 def _evaluations(folder: Path) -> list[Path]:

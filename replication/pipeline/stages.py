@@ -42,9 +42,13 @@ def load_stages(root: str | Path = ".") -> dict[str, Stage]:
     Raises:
         InputError: dvc.yaml or params.yaml is missing, not YAML, or refers to a value that does not exist.
     """
-    parameters = read_yaml(Path(root) / "params.yaml")
+    return expand_stages(read_yaml(Path(root) / "dvc.yaml"), read_yaml(Path(root) / "params.yaml"))
+
+
+def expand_stages(pipeline: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Stage]:
+    """The same from the contents of the two files; InputError where one refers to a value that does not exist."""
     stages: dict[str, Stage] = {}
-    for name, body in (read_yaml(Path(root) / "dvc.yaml").get("stages") or {}).items():
+    for name, body in (pipeline.get("stages") or {}).items():
         if "foreach" not in body:
             stages[name] = _stage(name, body, parameters)
             continue
@@ -54,7 +58,7 @@ def load_stages(root: str | Path = ".") -> dict[str, Stage]:
         pairs = items.items() if isinstance(items, Mapping) else [(None, item) for item in items]
         for key, item in pairs:
             full = f"{name}@{item if key is None else key}"
-            stages[full] = _stage(full, body["do"], parameters | {"key": key, "item": item})
+            stages[full] = _stage(full, body["do"], {**parameters, "key": key, "item": item})
     return stages
 
 

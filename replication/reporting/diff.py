@@ -141,8 +141,9 @@ class Origin:
 class Diff:
     """Everything that differs between the results of two revisions, named `old` and `new`.
 
-    code: last commits that touched the code. parameters, data: (key, old, new) of what differs, `ABSENT` where there
-    is none. rows: every compared number. gaps: every number that was not compared.
+    code: last commits that touched the code. parameters, data: (key, old, new) of what the results were made with and
+    differs, `ABSENT` where there is none. rows: every compared number. gaps: every number that was not compared.
+    unrun: parameters that were edited and not run, one sentence each.
     """
 
     old: str
@@ -153,6 +154,7 @@ class Diff:
     data: tuple[tuple[str, Any, Any], ...]
     rows: tuple[Row, ...]
     gaps: tuple[Gap, ...]
+    unrun: tuple[str, ...] = ()
 
     def count(self, verdict: str) -> int:
         return sum(row.verdict == verdict for row in self.rows)
@@ -287,6 +289,12 @@ def to_text(diff: Diff, *, every: bool = False, colour: bool = False) -> str:
             texts.append(f"and {len(changed) - len(shown)} more (--all lists them)")
         texts = texts or ["unchanged"]
         lines += [f"  {title if i == 0 else '':<10}  {text}" for i, text in enumerate(texts)]
+    shown = diff.unrun if every else diff.unrun[:_LISTED]
+    lines += [
+        painted(_wrapped(f"  {'not run' if i == 0 else '':<10}  {t}", " " * 14), "33") for i, t in enumerate(shown)
+    ]
+    if len(shown) < len(diff.unrun):
+        lines.append(f"  {'':<10}  and {len(diff.unrun) - len(shown)} more (--all lists them)")
     if rows:
         table = [HEAD, *(row.cells([notes[note] for note in row.notes]) for row in rows)]
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
@@ -348,6 +356,8 @@ def to_markdown(diff: Diff, *, every: bool = False) -> str:
     unchanged = [title for title, changed in (("parameters", diff.parameters), ("data", diff.data)) if not changed]
     if unchanged:
         parts.append(f"Unchanged: {' and '.join(unchanged)}.")
+    if diff.unrun:
+        parts.append("Edited and not run:\n\n" + "\n".join(f"- {markdown_text(text)}" for text in diff.unrun))
     if diff.gaps:
         parts.append("Not compared:\n\n" + "\n".join(f"- {markdown_text(text)}" for _, text in grouped(diff.gaps)))
     return "\n\n".join([*parts, *map(markdown_text, diff.method())]) + "\n"

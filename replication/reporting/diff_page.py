@@ -247,6 +247,9 @@ def _sources(diff: Diff) -> str:
         parts.append(_changed("parameter", diff.parameters, value_text))
     if diff.data:
         parts.append(_changed("data", diff.data, hash_text))
+    if diff.unrun:
+        items = "".join(f"<li>{html_text(text)}</li>" for text in diff.unrun)
+        parts.append(f'<p>Edited and not run:</p><ul class="plain">{items}</ul>')
     return "\n".join(parts)
 
 

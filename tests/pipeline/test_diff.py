@@ -16,7 +16,17 @@ from replication.__main__ import main
 from replication.errors import InputError
 from replication.pipeline.diff import compare
 from replication.pipeline.revisions import Revision, flatten, open_revision
-from replication.reporting.diff import CHANCE, IMPROVED, MOVED, UNCHANGED, UNKNOWN, WORSE
+from replication.reporting.diff import (
+    ABSENT,
+    CHANCE,
+    IMPROVED,
+    MOVED,
+    UNCHANGED,
+    UNKNOWN,
+    WORSE,
+    to_markdown,
+)
+from replication.reporting.diff_page import to_page
 
 
 @pytest.fixture(scope="module")
@@ -111,10 +121,12 @@ def test_without_the_cache_stored_intervals_serve_unpaired(checkout):
     found = diff()
     rows = {(row.bucket, row.metric): row for row in found.rows if row.experiment == "full"}
     assert rows["1-20%", "PSNR"].verdict == CHANCE and rows["1-20%", "PSNR"].basis == "unpaired"
-    note = (
-        "unpaired: per-image results of HEAD ({}) are not in DVC's cache; `dvc pull` or `dvc repro` there brings them"
+    commit = checkout.git("rev-parse", "--short=7", "HEAD")
+    (note,) = rows["1-20%", "PSNR"].notes
+    assert note.startswith(
+        f"unpaired: per-image results of HEAD ({commit}) are not in DVC's cache; to make them again: "
     )
-    assert rows["1-20%", "PSNR"].notes == (note.format(checkout.git("rev-parse", "--short=7", "HEAD")),)
+    assert f"`git worktree add ../at-{commit} {commit}`" in note and "dvc pull" not in note  # there is no remote
     # A change that is larger than what the images vary is found without pairs, too.
     checkout.evaluate("full", 3, better=-8)
     assert WORSE in verdicts(diff()) and diff().exit_code() == 1
@@ -198,6 +210,45 @@ def test_parameters_data_and_code_stand_beside(checkout):
         ("c0de1000", "c0de1000"),
         ("c0de2000", "c0de2000"),
     }
+
+
+RAN = {"mdrnet": {"memory": {"slots": 128}, "lr": 1e-05}}
+
+
+def test_parameters_are_those_that_the_results_were_made_with(checkout, capsys):
+    """params.yaml may be edited and not run, or committed before its results."""
+    checkout.write("params.yaml", {"profile": "toy", **RAN})
+    checkout.lock({}, train=RAN)
+    before = checkout.commit()
+    checkout.write("params.yaml", {"profile": "toy", "mdrnet": {"memory": {"slots": 64}, "lr": 1e-05, "dmm": False}})
+    found = diff(before)
+    assert found.parameters == ()
+    assert found.unrun == (
+        "mdrnet.dmm is false in params.yaml of the workspace, but results there were made with (none)",
+        "mdrnet.memory.slots is 64 in params.yaml of the workspace, but results there were made with 128",
+    )
+    main(["diff", before])
+    out = " ".join(capsys.readouterr().out.split())
+    assert "parameters unchanged" in out and "not run mdrnet.dmm is false in params.yaml" in out
+    assert "slots is 64" in to_page(found) and "slots is 64" in to_markdown(found)
+
+    early = checkout.commit("parameters before their results")
+    checkout.lock({}, train={"mdrnet": {"memory": {"slots": 64}, "lr": 1e-05, "dmm": False}})
+    found = diff(early)
+    assert [(key, *values) for key, *values in found.parameters] == [
+        ("mdrnet.dmm", ABSENT, False),
+        ("mdrnet.memory.slots", 128, 64),
+    ]
+    assert all(f"params.yaml of {early[:7]}" in text for text in found.unrun) and len(found.unrun) == 2
+
+
+def test_stages_that_were_run_with_different_values(checkout):
+    checkout.write("params.yaml", {"seed": 1})
+    checkout.lock({}, coarse={"seed": 0}, parser={"seed": 0}, train={"seed": 1})
+    assert {key: new for key, _, new in diff().parameters}["seed"] == "0 (coarse, parser), 1 (train)"
+    # A stage that dvc.yaml no longer has is no longer asked.
+    checkout.write("dvc.yaml", {"stages": {name: {"cmd": "true"} for name in ("train", "all")}})
+    assert {key: new for key, _, new in diff().parameters}["seed"] == 1
 
 
 def test_two_revisions(checkout):
@@ -371,5 +422,7 @@ def test_results_of_a_revision_come_out_of_dvcs_cache(tmp_path, monkeypatch, cap
     shutil.rmtree(checkout.root / ".dvc/cache")
     found = diff()
     assert {row.basis for row in found.rows} == {"unpaired"}
-    assert "are not in DVC's cache" in found.rows[0].notes[0]
+    assert "are not in DVC's cache" in found.rows[0].notes[0] and "dvc pull" not in found.rows[0].notes[0]
+    dvc("remote", "add", "-d", "store", str(tmp_path / "store"))
+    assert "`dvc pull` in a checkout of it brings what the remote has" in diff().rows[0].notes[0]
     assert json.loads(checkout.metrics("full").read_text())["made_by"][0]["intervals"]

@@ -48,9 +48,11 @@ class Checkout:
     def write(self, name: str, content: Mapping[str, Any]) -> None:
         (self.root / name).write_text(yaml.safe_dump(dict(content)))
 
-    def lock(self, outs: Mapping[str, str]) -> None:
+    def lock(self, outs: Mapping[str, str], **stages: Mapping[str, Any]) -> None:
+        """Write dvc.lock. outs: hashes of outputs. stages: the parameters that further stages were run with."""
         entries = [{"path": path, "hash": "md5", "md5": digest} for path, digest in outs.items()]
-        self.write("dvc.lock", {"schema": "2.0", "stages": {"all": {"cmd": "true", "outs": entries}}})
+        ran = {name: {"cmd": "true", "params": {"params.yaml": dict(params)}} for name, params in stages.items()}
+        self.write("dvc.lock", {"schema": "2.0", "stages": {"all": {"cmd": "true", "outs": entries}, **ran}})
 
     def metrics(self, experiment: str) -> Path:
         return self.root / "reports/metrics" / f"{experiment}.json"
