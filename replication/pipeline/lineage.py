@@ -1,4 +1,8 @@
-"""Where a file came from: the stage that made it, its record, and the stages before it, back to the data."""
+"""Where a file came from: the stage that made it, its record, and the stages before it, back to the data.
+
+A stage has the record of its last run only. Where that is not the run whose output was used, because only a part of
+the pipeline was run since, the story says so instead of telling the later run as the file's past.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +21,7 @@ def lineage(path: str | Path, root: str | Path = ".") -> str:
 
     First the file and whether it is still what its stage wrote (by dvc.lock); then the stage: command, commit, time,
     versions, parameters, and inputs that have changed since; then every stage before it, each once, indented below
-    the one that uses it.
+    the one that uses it, and marked where it was run anew since.
 
     Raises:
         InputError: the file does not exist, no stage makes it, or its stage has no record.
@@ -56,19 +60,44 @@ def lineage(path: str | Path, root: str | Path = ".") -> str:
 def _ancestry(stage: Stage, stages: dict[str, Stage], root: Path, told: set[str], depth: int) -> list[str]:
     """One line for each stage that made an input, the stages before it below."""
     lines = []
+    user = _record(stage, root)
     for name, one in stages.items():
-        if name in told or not any(_feeds(out, dep) for out in one.outs for dep in stage.deps):
+        fed = [dep for dep in stage.deps if any(_feeds(out, dep) for out in one.outs)]
+        if name in told or not fed:
             continue
         told.add(name)
         record = _record(one, root)
         text = "no record"
         if record is not None:
-            changed = len(_changes(record, root))
             text = f"commit {record['commit']}, {record['started'][:16].replace('T', ' ')}, inputs "
-            text += f"{record['inputs_digest']}" + (f", {changed} changed since" if changed else "")
+            text += record["inputs_digest"]
+            if changes := _changes(record, root):
+                more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
+                text += f"; {', '.join(changes[:3])}{more}"
         lines.append(f"{'  ' * (depth + 1)}{name}: {text}")
+        if others := _others(user, record, fed, root):
+            lines.append(
+                f"{'  ' * (depth + 3)}NOT THE RUN that {stage.name} used: {', '.join(others)} is another one now"
+            )
         lines += _ancestry(one, stages, root, told, depth + 1)
     return lines
+
+
+def _others(user: dict[str, Any] | None, maker: dict[str, Any] | None, fed: list[str], root: Path) -> list[str]:
+    """Of the inputs `fed`, those that their maker's last run made otherwise than the user had them.
+
+    The maker's record is asked where it names that path; where it names one above or below, the disk.
+    """
+    if user is None:
+        return []
+    others = []
+    for dep in fed:
+        now = maker["outputs"].get(dep) if maker is not None else None
+        if now is None and (root / dep).exists():
+            now = digest_of(root / dep)
+        if now != user["inputs"].get(dep, now):
+            others.append(dep)
+    return others
 
 
 def _feeds(out: str, dep: str) -> bool:

@@ -66,6 +66,27 @@ def test_what_changed_since_is_said(checkout):
     assert "reports/total.txt was CHANGED since" in story and "count.py has changed since" in story
 
 
+def test_a_later_run_of_a_stage_before_is_not_told_as_the_past(checkout):
+    """As after `dvc repro draw` alone: the total is of faces that are gone."""
+    assert "NOT THE RUN" not in lineage("reports/total.txt")
+    (checkout / "draw.py").write_text("pass\n")
+    (checkout / "faces" / "a").write_text("y")
+    records.digest_of.cache_clear()
+    with recorded(load_stages()["draw"]):
+        pass
+    story = lineage("reports/total.txt").splitlines()
+    assert "              faces has changed since" in story
+    drawn = next(i for i, line in enumerate(story) if line.startswith("  draw: commit "))
+    assert story[drawn + 1].strip() == "NOT THE RUN that count used: faces is another one now"
+    assert "NOT THE RUN" not in lineage("faces/a")
+    # Run once more with the same outcome, it is as good as the run that was used.
+    (checkout / "faces" / "a").write_text("x")
+    records.digest_of.cache_clear()
+    with recorded(load_stages()["draw"]):
+        pass
+    assert "NOT THE RUN" not in lineage("reports/total.txt")
+
+
 def test_what_cannot_be_told_is_refused(checkout):
     with pytest.raises(InputError, match=r"other\.txt is made by no stage of dvc\.yaml"):
         lineage("other.txt")
