@@ -18,7 +18,7 @@ from replication.reporting.tables import DIGITS, METRICS, Metric, ResultTable
 
 LEGEND = (
     "Each cell: measured value with ± the longer arm of its 95 % interval (over test images and, where there are "
-    "several, seeds), then the paper's value. Best measured value in bold"
+    "several, seeds), best in bold, then the paper's value"
 )
 
 
@@ -32,8 +32,8 @@ class Head:
 
 @dataclass(frozen=True)
 class Value:
-    """A body cell. mark: "", "agrees" or "differs" (sign of a change against the paper's). spread: "±0.123", or
-    "" where it is not known."""
+    """A body cell. mark: "", "agrees" or "differs" (sign of a change against the paper's). spread: "±0.123" or
+    "[−0.123, +0.456]", or "" where it is not known."""
 
     measured: str
     paper: str
@@ -111,7 +111,7 @@ def change_grid(table: ResultTable) -> Grid | None:
                 cell = by_key.loc[(method, ratio, metric.key)]
                 measured = _measured(cell.status, cell.measured, signed=True)
                 paper = _number(cell.paper, signed=True)
-                values.append(Value(measured, paper, _spread(cell), best=cell.beyond_chance, mark=cell.agreement))
+                values.append(Value(measured, paper, _interval(cell), best=cell.beyond_chance, mark=cell.agreement))
             stub = [Head(ratio, len(metrics)) if i == 0 else None, Head(_metric_label(table, metric))]
             grid.body.append((stub, values))
     return grid
@@ -142,7 +142,7 @@ def change_sentence(table: ResultTable) -> str:
         f"Change against {table.layout.against}: value of the variant minus value of {table.layout.against}, "
         f"measured and in the paper; ✓ same sign, ✗ opposite sign, no mark where a change is zero as printed "
         f"or not known. Bold: beyond chance, that is, zero lies outside the 95 % interval of the difference on the "
-        f"same test images (± its longer arm; each cell by itself, so about one in twenty is bold by luck).{counted}"
+        f"same test images (in brackets; each cell by itself, so about one in twenty is bold by luck).{counted}"
         + (" Each network was trained once: the interval knows nothing of another training." if few else "")
     )
 
@@ -156,7 +156,7 @@ def to_markdown(table: ResultTable) -> str:
     if table.provenance.notice:
         parts.append(f"> **{markdown_text(table.provenance.notice)}**")
     parts.append("\n".join(f"- {markdown_text(line)}" for line in header_lines(table)))
-    parts.append(f"{LEGEND}; the paper's (in parentheses) in italics where it is the best printed one.")
+    parts.append(f"{LEGEND}, in parentheses and in italics where it is the best printed one.")
     parts.append(_grid_markdown(table_grid(table)))
     changes = change_grid(table)
     if changes is not None:
@@ -197,7 +197,7 @@ def to_html(table: ResultTable) -> str:
     if table.provenance.notice:
         parts.append(f'<p class="notice">{html_text(table.provenance.notice)}</p>')
     parts.append(provenance_html(header_lines(table)))
-    parts += ['<div class="pair">', _grid_html(table_grid(table), f"{LEGEND}, the paper's best underlined.")]
+    parts += ['<div class="pair">', _grid_html(table_grid(table), f"{LEGEND}, best underlined.")]
     changes = change_grid(table)
     if changes is not None:
         parts.append(_grid_html(changes, change_sentence(table)))
@@ -272,7 +272,7 @@ def to_latex(table: ResultTable) -> str:
     notes = [line if line.endswith(".") else f"{line}." for line in header_lines(table)]
     parts = [r"\begin{table*}[t]", r"\centering\footnotesize\setlength{\tabcolsep}{3pt}"]
     notice = rf" \textbf{{{latex_text(table.provenance.notice)}}}" if table.provenance.notice else ""
-    legend = latex_text(f"{LEGEND}, the paper's best underlined. {' '.join(notes)}")
+    legend = latex_text(f"{LEGEND}, best underlined. {' '.join(notes)}")
     parts.append(rf"\caption{{{latex_text(table.layout.title)} (Table {number} of the paper).{notice} {legend}}}")
     parts.append(rf"\label{{tab:showface{number}}}")
     parts.append(_grid_latex(table_grid(table)))
@@ -368,6 +368,13 @@ def _spread(cell: pd.Series) -> str:
     """The longer arm of a cell's interval."""
     arm = max(cell.high - cell.measured, cell.measured - cell.low)
     return f"±{arm:.{DIGITS}f}" if math.isfinite(arm) else ""
+
+
+def _interval(cell: pd.Series) -> str:
+    """A cell's interval; of a change both ends are shown, since on which side of zero they lie is the news."""
+    if not (math.isfinite(cell.low) and math.isfinite(cell.high)):
+        return ""
+    return f"[{_number(cell.low, signed=True)}, {_number(cell.high, signed=True)}]"
 
 
 def _number(value: float, *, signed: bool = False) -> str:

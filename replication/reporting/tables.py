@@ -96,20 +96,31 @@ class ResultTable:
         return "/".join(sorted(set(names))) or "FID"
 
     def to_csv(self) -> str:
-        """The table in long form: table,dataset,method,mask_ratio,metric,measured,low,high,paper,experiment.
+        """The table in long form: table,dataset,method,mask_ratio,metric,measured,low,high,paper,experiment,comparable,
+        measured_on.
 
-        Numbers keep their full precision; not measured is empty. FD and FID are different metrics, so a
-        measured FD gets a row of its own and the paper's FID stays in the FID row, where `experiment` is then
-        empty.
+        Numbers keep their full precision; not measured is empty. comparable: whether `measured` may be set beside
+        `paper`; measured_on: which images, and their width in pixels. FD and FID are different metrics, so a measured
+        FD gets a row of its own and the paper's FID stays in the FID row, where `experiment` is then empty.
         """
+
+        def conditions(experiment: str) -> tuple[bool | None, str]:
+            record = self.records.get(experiment)
+            if record is None:
+                return None, ""
+            images, size = record.get("dataset_title", record.get("dataset")), record.get("image_size")
+            return bool(record.get("comparable", False)), f"{images}, {size}x{size}"
+
         rows = []
         for cell in self.cells.itertuples():
             key = (self.layout.number, cell.dataset, cell.method, cell.mask_ratio)
             if cell.metric == "FID" and self.frechet == "FD":
-                rows.append((*key, "FD", cell.measured, cell.low, cell.high, math.nan, cell.experiment))
-                rows.append((*key, "FID", math.nan, math.nan, math.nan, cell.paper, ""))
+                measured = (cell.measured, cell.low, cell.high, math.nan, cell.experiment)
+                rows.append((*key, "FD", *measured, *conditions(cell.experiment)))
+                rows.append((*key, "FID", math.nan, math.nan, math.nan, cell.paper, "", *conditions("")))
             else:
-                rows.append((*key, cell.measured_as, cell.measured, cell.low, cell.high, cell.paper, cell.experiment))
+                measured = (cell.measured, cell.low, cell.high, cell.paper, cell.experiment)
+                rows.append((*key, cell.measured_as, *measured, *conditions(cell.experiment)))
         columns = [
             "table",
             "dataset",
@@ -121,6 +132,8 @@ class ResultTable:
             "high",
             "paper",
             "experiment",
+            "comparable",
+            "measured_on",
         ]
         return pd.DataFrame(rows, columns=columns).to_csv(index=False, lineterminator="\n")
 

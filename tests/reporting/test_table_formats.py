@@ -125,6 +125,19 @@ def test_best_and_signs_are_marked(file_of):
     assert r"\shortstack{\textbf{5.000}\\{\scriptsize \underline{2.937}}}" in to_latex(table)
 
 
+def test_a_change_shows_both_ends_of_its_interval(metrics):
+    """± the longer arm of a lopsided one would reach over zero where the cell is beyond chance."""
+    table = result_table(
+        2,
+        paper=load_table("showface", 2),
+        experiments=SHOWFACE_ROWS,
+        metrics=metrics,
+        differences=lambda *_: (0.002, 0.9),
+    )
+    for text in (to_html(table), to_markdown(table), to_latex(table)):
+        assert text.count("[+0.002, +0.900]") == 24 and "±0." not in text.split("Change against Full")[-1]
+
+
 def test_write_table_writes_four_files_with_equal_bytes_every_time(table, tmp_path):
     first = [path.read_bytes() for path in write_table(table, tmp_path)]
     assert [p.suffix for p in write_table(table, tmp_path)] == [".csv", ".md", ".html", ".tex"]

@@ -133,6 +133,8 @@ def test_csv_round_trip_keeps_precision_and_separates_fd_from_fid(metrics):
         "high",
         "paper",
         "experiment",
+        "comparable",
+        "measured_on",
     ]
     fd, fid = csv[csv.metric == "FD"], csv[csv.metric == "FID"]
     assert len(fd) == len(fid) == 12
@@ -143,6 +145,8 @@ def test_csv_round_trip_keeps_precision_and_separates_fd_from_fid(metrics):
     cell = csv[(csv.method == "Full") & (csv.metric == "PSNR") & (csv.mask_ratio == "40-60%")].iloc[0]
     assert cell.measured == metrics["full"]["40-60%"]["PSNR"]
     assert (cell.paper, cell.experiment) == (24.177, "full")
+    assert (cell.comparable, cell.measured_on) == (False, "drawn faces, studio, 64x64")
+    assert fid.comparable.isna().all() and fid.measured_on.isna().all()  # nothing was measured there
 
 
 def test_csv_has_one_fid_row_when_fid_was_measured(file_of):
