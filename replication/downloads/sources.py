@@ -75,11 +75,15 @@ class RemoteFile:
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder that only a person can fill: `count` files `*suffix`, in it or below it; how: what to do."""
+    """A folder that only a person can fill: `count` files `*suffix`, in it or below it; how: what to do.
+
+    size: bytes of all files, rounded as published; None if unknown.
+    """
 
     path: str
     suffix: str
     count: int
+    size: int | None
     how: str
 
 
@@ -284,9 +288,15 @@ def _source(name: str, data: Any) -> Source:
         raise InputError(f"{name}.what: must be data or weights, got {what!r}")
     folders = []
     for i, folder in enumerate(reader.get("folders", list, none=True) or []):
-        inner = _Reader(folder, f"{name}.folders[{i}]", ("path", "suffix", "count", "how"))
+        inner = _Reader(folder, f"{name}.folders[{i}]", ("path", "suffix", "count", "size", "how"))
         folders.append(
-            Folder(inner.path("path"), inner.get("suffix", str), inner.get("count", int), inner.get("how", str))
+            Folder(
+                inner.path("path"),
+                inner.get("suffix", str),
+                inner.get("count", int),
+                inner.get("size", int, none=True),
+                inner.get("how", str),
+            )
         )
     return Source(
         name,

@@ -7,13 +7,14 @@ the packages; so everything heavier than the standard library is imported where 
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import util
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from replication.errors import InputError, counted
 
@@ -72,7 +73,7 @@ def doctor(profile: str | None = None, *, quick: bool = False) -> tuple[str, int
     findings += _guarded("weights", _weights, parameters)
     images = {role: images.get(role) or _assumed(parameters, role) for role in ROLES}
     findings += _guarded("disk", _disk, parameters, images)
-    findings += _guarded("earlier run", _earlier_run)
+    findings += _guarded("earlier run", _earlier_run, parameters)
     if quick:
         findings.append(Finding("time", OK, "not measured (--quick)"))
     else:
@@ -304,6 +305,7 @@ def _weights(parameters: Parameters) -> Iterable[Finding]:
 
 
 def _disk(parameters: Parameters, images: dict[str, Images]) -> Iterable[Finding]:
+    from replication.pipeline import paths
     from replication.pipeline.disk_space import bytes_needed, bytes_there, gigabytes, run_is_here, sizes_of
     from replication.pipeline.fetch import left_to_fetch
 
@@ -323,24 +325,51 @@ def _disk(parameters: Parameters, images: dict[str, Images]) -> Iterable[Finding
         text += f", and {gigabytes(to_fetch)} to fetch and unpack"
         text += f" (not counted, as their size is unknown: {', '.join(unknown)})" if unknown else ""
     text += f"; {gigabytes(free)} free"
+    if to_fetch and _other_disk(paths.RAW):
+        there_free = shutil.disk_usage(paths.RAW).free
+        text += f" here, {gigabytes(there_free)} on the disk of {paths.RAW}"
+        if to_fetch > there_free:
+            mend = f"free {_least(unknown)}{gigabytes(to_fetch - there_free)} there"
+            yield Finding("disk", MISSING, f"{paths.RAW} is on a disk with {gigabytes(there_free)} free", mend)
+        to_fetch = 0
     lacking = total - there + to_fetch - free
     if lacking > 0 and run_is_here(parameters, Path(".")):
         text += "; the results of this profile are here, and only a run with changes takes more"
-        yield Finding("disk", NOTE, text, f"free {gigabytes(lacking)} before you change much")
+        yield Finding("disk", NOTE, text, f"free {_least(unknown)}{gigabytes(lacking)} before you change much")
     elif lacking > 0:
-        yield Finding("disk", MISSING, text, f"free {gigabytes(lacking)}, or move the checkout")
+        yield Finding("disk", MISSING, text, f"free {_least(unknown)}{gigabytes(lacking)}, or move the checkout")
     else:
         yield Finding("disk", OK, text)
     if not os.access(".", os.W_OK):
         yield Finding("disk", MISSING, "this folder cannot be written to", "give yourself the right to, or copy it")
 
 
-def _earlier_run() -> Iterable[Finding]:
+def _least(unknown: list[str]) -> str:
+    return "at least " if unknown else ""
+
+
+def _other_disk(folder: Path) -> bool:
+    """Whether a folder, or what it is a link to, is on another disk than the checkout."""
+    return folder.is_dir() and os.stat(folder).st_dev != os.stat(".").st_dev
+
+
+def _schedules(parameters: Parameters) -> list[Any]:
+    """The schedules of all trainings of a profile, as a run's config.json has them."""
+    import json
+
+    networks = (parameters.coarse, parameters.parser, parameters.reconstruction, parameters.attributes)
+    sections = [*networks, *map(parameters.mdrnet_of, parameters.experiments)]
+    schedules = [section.schedule for section in sections if section.schedule is not None]  # None: it is not trained
+    return [json.loads(json.dumps(dataclasses.asdict(schedule))) for schedule in schedules]
+
+
+def _earlier_run(parameters: Parameters) -> Iterable[Finding]:
     """Trainings in .state, finished or to be gone on with, and failed notebooks."""
     import json
 
     from replication.pipeline import paths
 
+    schedules, others = _schedules(parameters), 0
     newest: dict[Path, int] = {}
     for manifest in paths.STATE.rglob("step-*.json"):
         digits = manifest.stem.removeprefix("step-")
@@ -349,10 +378,14 @@ def _earlier_run() -> Iterable[Finding]:
     finished, resumable = 0, []
     for folder, step in sorted(newest.items()):
         try:
-            steps = json.loads((folder / "config.json").read_bytes())["fit"]["steps"]
-        except (OSError, ValueError, KeyError, TypeError):
-            steps = None
-        if steps is not None and step >= steps:
+            config = json.loads((folder / "config.json").read_bytes())
+            steps = config["fit"]["steps"]
+            ours = config.get("image_size") == parameters.image_size and config.get("schedule") in schedules
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            steps, ours = None, True
+        if not ours:
+            others += 1
+        elif steps is not None and step >= steps:
             finished += 1
         else:
             name = folder.parent.relative_to(paths.STATE).as_posix()
@@ -363,6 +396,8 @@ def _earlier_run() -> Iterable[Finding]:
         text = f"{counted(finished, 'finished training')} in .state"
         if resumable:
             text += f"; to go on with: {', '.join(resumable[:4])}" + (" ..." if len(resumable) > 4 else "")
+        if others:
+            text += f"; {others} of other parameters, which this profile does not go on with"
         yield Finding("earlier run", OK, text)
     failed = sorted(Path("reports/failed").rglob("*.ipynb"))
     if failed:

@@ -10,7 +10,15 @@ from typing import Any
 from replication.config import Parameters
 from replication.downloads.download import download, source_state
 from replication.downloads.progress import size_text
-from replication.downloads.sources import JoinedTable, LabelMaps, Source, chosen_sources, load_sources, sources_of
+from replication.downloads.sources import (
+    Folder,
+    JoinedTable,
+    LabelMaps,
+    Source,
+    chosen_sources,
+    load_sources,
+    sources_of,
+)
 from replication.errors import InputError
 from replication.pipeline import paths
 
@@ -59,10 +67,10 @@ def fetch(parameters: Parameters | None, names: Iterable[str] = (), *, profile: 
 
 
 def _size(source: Source) -> str:
-    sizes = [file.size for file in source.files]
-    if source.folders or None in sizes or not sizes:
-        return "unknown" if source.folders or not any(sizes) else f"over {size_text(sum(s for s in sizes if s))}"
-    return size_text(sum(sizes))
+    sizes = [part.size for part in (*source.files, *source.folders)]
+    if None in sizes or not sizes:
+        return f"over {size_text(sum(s for s in sizes if s))}" if any(sizes) else "unknown"
+    return ("about " if source.folders else "") + size_text(sum(sizes))
 
 
 def list_sources() -> str:
@@ -73,6 +81,10 @@ def list_sources() -> str:
         rows.append((source.name, state, _size(source), "needed" if source.consent else "-", source.title))
     widths = [max(len(row[k]) for row in rows) for k in range(4)]
     return "\n".join("  ".join([*(row[k].ljust(widths[k]) for k in range(4)), row[4]]) for row in rows)
+
+
+def _amount(folder: Folder) -> str:
+    return f"{folder.count:,} *{folder.suffix}" + (f", {size_text(folder.size)}" if folder.size else "")
 
 
 def _filled(folder: Path) -> bool:
@@ -100,8 +112,9 @@ def left_to_fetch(parameters: Parameters) -> tuple[int, list[str]]:
     for source in chosen_sources(needed_sources(parameters), load_sources()):
         if source_state(source, paths.RAW) == "here":
             continue
-        if source.folders or any(file.size is None for file in source.files):
+        if any(part.size is None for part in (*source.files, *source.folders)):
             unknown.append(source.name)
+        total += sum(folder.size or 0 for folder in source.folders if not _filled(paths.RAW / folder.path))
         if source.label_maps is not None and not _filled(paths.RAW / source.label_maps.to):
             total += _label_maps_size(source.label_maps)
         for file in source.files:
@@ -140,7 +153,7 @@ def describe_source(name: str) -> str:
             count = f"{file.unpack.count:,} files" if file.unpack.count else "number of files unknown"
             lines.append(f"              unpacked to {paths.RAW / file.unpack.to} ({count})")
     for folder in source.folders:
-        lines.append(f"  by hand   {paths.RAW / folder.path} ({folder.count:,} *{folder.suffix}): {folder.how}")
+        lines.append(f"  by hand   {paths.RAW / folder.path} ({_amount(folder)}): {folder.how}")
     if source.table:
         what = "made here: file, split"
         if isinstance(source.table, JoinedTable):

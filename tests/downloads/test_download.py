@@ -72,7 +72,7 @@ def test_the_last_of_a_folder_are_for_testing(tmp_path):
 
 def test_a_folder_that_only_a_person_can_fill(tmp_path):
     table = SplitTable("f.csv", folder="f", last_are_test=1)
-    hand = source("s", folders=(Folder("f", ".png", 2, "run the owner's script"),), table=table)
+    hand = source("s", folders=(Folder("f", ".png", 2, None, "run the owner's script"),), table=table)
     with pytest.raises(InputError, match=r"is missing .*; run the owner's script; then give the command again"):
         download(["s"], tmp_path, sources={"s": hand})
     (tmp_path / "f").mkdir()

@@ -325,8 +325,8 @@ def test_the_disk_counts_what_is_replaced_and_what_is_still_to_be_fetched(checko
     assert "1.0 GB for the whole run (networks 1.0 GB ...), in the place of 0.2 GB of an earlier one; " in second.text
     paper = load_parameters(PROFILES / "paper.yaml")
     fetched = left_to_fetch(paper)
-    assert fetched[1] == ["ffhq", "nvidia_masks_test", "nvidia_masks_train"]
-    assert fetched[0] == sum(
+    assert fetched[1] == ["nvidia_masks_test", "nvidia_masks_train"]
+    assert fetched[0] == 89_100_000_000 + sum(  # FFHQ's images come by hand
         file.size * (1 if file.unpack is None else 2)
         for name in ("celebahq", "celebahq_split", "ffhq", "inception", "vgg19", "vgg16", "face_parser")
         for file in load_sources()[name].files
@@ -334,8 +334,24 @@ def test_the_disk_counts_what_is_replaced_and_what_is_still_to_be_fetched(checko
     usage = collections.namedtuple("usage", "total used free")
     monkeypatch.setattr(module.shutil, "disk_usage", lambda _: usage(10**12, 0, 5 * 10**9))
     (third,) = module._disk(paper, images)
-    assert third.state == MISSING and "and 7.9 GB to fetch and unpack (not counted, as their size is" in third.text
-    assert third.mend.startswith("free 3.7 GB")
+    assert third.state == MISSING and "and 97 GB to fetch and unpack (not counted, as their size is" in third.text
+    assert third.mend.startswith("free at least 93 GB")
+
+
+def test_data_on_another_disk_is_held_against_that_disk(here, monkeypatch):
+    paper = load_parameters(PROFILES / "paper.yaml")
+    images = {role: module._assumed(paper, role) for role in module.ROLES}
+    (here / "data/raw").mkdir(parents=True)
+    usage = collections.namedtuple("usage", "total used free")
+    free = {"raw": 50 * 10**9}
+    monkeypatch.setattr(module, "_other_disk", lambda folder: folder.name == "raw")
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda path: usage(10**13, 0, free.get(Path(path).name, 10**12)))
+    raw, own = module._disk(paper, images)
+    assert raw.state == MISSING and raw.mend.startswith("free at least 47 GB there")
+    assert own.state == OK and "50 GB on the disk of data/raw" in own.text
+    free["raw"] = 10**12
+    (own,) = module._disk(paper, images)
+    assert own.state == OK
 
 
 def test_after_a_complete_run_a_full_disk_is_only_a_note(checkout, monkeypatch):
@@ -414,18 +430,27 @@ def test_a_misspelt_consent_is_noticed(checkout):
 
 
 def test_an_earlier_run(here):
-    assert [f.text for f in module._earlier_run()] == ["none: everything begins anew"]
-    for name, step, steps in (("full/seed_0", 20, 50), ("coarse_celebahq/seed_0", 10, 10), ("odd", 3, None)):
+    smoke = load_parameters(PROFILES / "smoke.yaml")
+    assert [f.text for f in module._earlier_run(smoke)] == ["none: everything begins anew"]
+    schedule = dataclasses.asdict(smoke.mdrnet.schedule)
+    for name, step, steps, size in (
+        ("full/seed_0", 20, 50, 32),
+        ("coarse_celebahq/seed_0", 10, 10, 32),
+        ("odd", 3, None, 32),
+        ("no_mrem/seed_0", 9, 9, 64),
+    ):
         folder = here / ".state" / name / "0123456789abcdef"
         folder.mkdir(parents=True)
         for manifest in (step - 1, step):
             (folder / f"step-{manifest:09d}.json").write_text("{}")
-        (folder / "config.json").write_text("garbage" if steps is None else json.dumps({"fit": {"steps": steps}}))
+        config = {"fit": {"steps": steps}, "image_size": size, "schedule": schedule}
+        (folder / "config.json").write_text("garbage" if steps is None else json.dumps(config))
     (here / "reports/failed/train").mkdir(parents=True)
     (here / "reports/failed/train/full.ipynb").write_text("")
-    run, failed = module._earlier_run()
-    assert (
-        run.text == "1 finished training in .state; to go on with: full/seed_0 at step 20 of 50, odd at step 3 of None"
+    run, failed = module._earlier_run(smoke)
+    assert run.text == (
+        "1 finished training in .state; to go on with: full/seed_0 at step 20 of 50, odd at step 3 of None; "
+        "1 of other parameters, which this profile does not go on with"
     )
     assert failed.state == NOTE and "reports/failed/train/full.ipynb" in failed.text
 
