@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import errno
 import logging
 import os
+import re
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from replication.errors import InputError, RunError
 
@@ -223,8 +226,18 @@ def _doctor(arguments: argparse.Namespace) -> int:
     return code
 
 
+class _Parser(argparse.ArgumentParser):
+    """Names the nearest allowed word when one is misspelt, as all other errors here do."""
+
+    def error(self, message: str) -> NoReturn:
+        if found := re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message):
+            near = difflib.get_close_matches(found[1], re.findall(r"[\w-]+", found[2]), n=1)
+            message += f"; did you mean {near[0]!r}?" if near else ""
+        super().error(message)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m replication", description=__doc__)
+    parser = _Parser(prog="python -m replication", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
 
     def verb(name: str, function, text: str) -> argparse.ArgumentParser:
@@ -319,6 +332,15 @@ def main(argv: list[str] | None = None) -> int:
     except RunError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except ModuleNotFoundError as error:
+        if (error.name or "replication").startswith("replication"):
+            raise
+        print(
+            f"error: the package {error.name} is not in this environment; use the project's: `make install`, then "
+            "`. .venv/bin/activate`",
+            file=sys.stderr,
+        )
+        return 2
     except KeyboardInterrupt as error:
         print(f"interrupted: {error}" if str(error) else "interrupted", file=sys.stderr)
         return 130

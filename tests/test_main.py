@@ -140,6 +140,31 @@ def test_sources_and_download(capsys, here):
     assert not (here / "data").exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "near"), [(["provenence", "x"], "provenance"), (["data", "celebhq"], "celebahq"), (["zzz"], None)]
+)
+def test_misspelt_words_get_a_suggestion(capsys, words, near):
+    with pytest.raises(SystemExit) as stopped:
+        main(words)
+    error = capsys.readouterr().err
+    assert stopped.value.code == 2 and "invalid choice" in error
+    assert error.strip().endswith(f"did you mean {near!r}?") if near else "did you mean" not in error
+
+
+def test_an_environment_without_the_packages_is_one_sentence(capsys, monkeypatch):
+    monkeypatch.delitem(sys.modules, "replication.pipeline.fetch", raising=False)
+    monkeypatch.setitem(sys.modules, "replication.downloads.download", None)
+    with pytest.raises(ModuleNotFoundError):  # a module of ours that is missing is a fault to be seen
+        main(["sources"])
+    monkeypatch.delitem(sys.modules, "replication.downloads.download")
+    for name in [name for name in sys.modules if name.startswith("replication.downloads")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    assert "the package yaml is not in this environment; use the project's: `make install`" in refused(
+        capsys, "sources"
+    )
+
+
 def test_a_reader_that_has_seen_enough_is_no_error():
     process = subprocess.Popen(
         [sys.executable, "-m", "replication", "sources"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
