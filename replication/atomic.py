@@ -65,15 +65,22 @@ def replace_folder(folder: Path, target: Path) -> None:
     remove_folder(replaced)  # of a process that was killed before it was through with that
     if target.exists():
         os.replace(target, replaced)
-    os.replace(folder, target)
+    try:
+        os.replace(folder, target)
+    except OSError:
+        if replaced.exists():
+            os.replace(replaced, target)
+        raise
     sync(target.parent)
     remove_folder(replaced)
 
 
 @contextlib.contextmanager
 def atomic_folder(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `path`; on a clean exit it takes the place of `path`."""
+    """Yield a temporary folder beside `path`; on a clean exit it takes the place of `path`, or, where that is a link
+    to a folder, of the folder that it names."""
     path = Path(path)
+    path = path.resolve() if path.is_symlink() and path.is_dir() else path
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     temporary.chmod(0o755)

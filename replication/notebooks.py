@@ -101,10 +101,10 @@ def execute(notebook: str | Path, output: str | Path, parameters: dict[str, Any]
 
 
 def _engine() -> str:
-    """The name of papermill's own engine with one difference: a kernel whose cells have all ended is killed.
+    """The name of papermill's own engine with one difference: a kernel that has run its last cell is killed.
 
-    Asked to end, it would take PyTorch apart for one or two seconds, at every stage. One that is interrupted is still
-    asked, so that a training writes its checkpoint.
+    Asked to end, it would take PyTorch apart for one or two seconds, at every stage. One that is interrupted in a cell
+    is still asked, so that a training writes its checkpoint.
     """
     from papermill.clientwrap import PapermillNotebookClient
     from papermill.engines import NBClientEngine, papermill_engines

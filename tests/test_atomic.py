@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -102,6 +103,31 @@ def test_json_refuses_what_is_no_json_and_keeps_the_old_file(tmp_path, value):
     with pytest.raises(ValueError):
         write_json(path, {"fd": [value]})
     assert json.loads(path.read_text()) == {"fd": 1.0} and names(tmp_path) == ["x.json"]
+
+
+def test_a_failed_rename_gives_the_old_folder_back(tmp_path, monkeypatch):
+    target = tmp_path / "model"
+    with atomic_folder(target) as folder:
+        (folder / "old").touch()
+    real = os.replace
+
+    def failing(source, destination):
+        if Path(source).name.startswith(".model.") and not Path(source).name.endswith("replaced"):
+            raise OSError(5, "input/output error")
+        real(source, destination)
+
+    monkeypatch.setattr(os, "replace", failing)
+    with pytest.raises(OSError, match="input/output"), atomic_folder(target) as folder:
+        (folder / "new").touch()
+    assert names(target) == ["old"] and names(tmp_path) == ["model"]
+
+
+def test_a_link_stays_and_the_folder_that_it_names_is_replaced(tmp_path):
+    (tmp_path / "big").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "big")
+    with atomic_folder(tmp_path / "link") as folder:
+        (folder / "new").touch()
+    assert (tmp_path / "link").is_symlink() and names(tmp_path / "big") == ["new"]
 
 
 @pytest.mark.parametrize("point", ["before the old one is renamed", "before the new one is", "while the old one goes"])

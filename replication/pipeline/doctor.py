@@ -331,7 +331,7 @@ def _disk(parameters: Parameters, images: dict[str, Images]) -> Iterable[Finding
         if to_fetch > there_free:
             mend = f"free {_least(unknown)}{gigabytes(to_fetch - there_free)} there"
             yield Finding("disk", MISSING, f"{paths.RAW} is on a disk with {gigabytes(there_free)} free", mend)
-        to_fetch = 0
+        to_fetch, unknown = 0, []
     lacking = total - there + to_fetch - free
     if lacking > 0 and run_is_here(parameters, Path(".")):
         text += "; the results of this profile are here, and only a run with changes takes more"
@@ -397,7 +397,7 @@ def _earlier_run(parameters: Parameters) -> Iterable[Finding]:
         if resumable:
             text += f"; to go on with: {', '.join(resumable[:4])}" + (" ..." if len(resumable) > 4 else "")
         if others:
-            text += f"; {others} of other parameters, which this profile does not go on with"
+            text += f"; {others} of another size or schedule, which this profile does not go on with"
         yield Finding("earlier run", OK, text)
     failed = sorted(Path("reports/failed").rglob("*.ipynb"))
     if failed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,15 @@ def _amount(folder: Folder) -> str:
     return f"{folder.count:,} *{folder.suffix}" + (f", {size_text(folder.size)}" if folder.size else "")
 
 
+def _left_of(folder: Folder) -> int:
+    """Bytes that a folder filled by hand still lacks; nothing if it is a link to another place, whose disk it takes."""
+    place = paths.RAW / folder.path
+    if place.is_symlink():
+        return 0
+    found = sum(name.endswith(folder.suffix) for _, _, names in os.walk(place) for name in names)
+    return (folder.size or 0) * max(0, folder.count - found) // folder.count
+
+
 def _filled(folder: Path) -> bool:
     """Whether a folder is there and holds something; an empty one, or a link to one, is filled by fetching."""
     return folder.is_dir() and any(folder.iterdir())
@@ -114,7 +124,7 @@ def left_to_fetch(parameters: Parameters) -> tuple[int, list[str]]:
             continue
         if any(part.size is None for part in (*source.files, *source.folders)):
             unknown.append(source.name)
-        total += sum(folder.size or 0 for folder in source.folders if not _filled(paths.RAW / folder.path))
+        total += sum(_left_of(folder) for folder in source.folders)
         if source.label_maps is not None and not _filled(paths.RAW / source.label_maps.to):
             total += _label_maps_size(source.label_maps)
         for file in source.files:

@@ -63,10 +63,16 @@ def _ancestry(stage: Stage, stages: dict[str, Stage], root: Path, told: set[str]
     user = _record(stage, root)
     for name, one in stages.items():
         fed = [dep for dep in stage.deps if any(_feeds(out, dep) for out in one.outs)]
-        if name in told or not fed:
+        if not fed:
+            continue
+        record = _record(one, root)
+        others = _others(user, record, [dep for dep in fed if any(_is_in(dep, out) for out in one.outs)], root)
+        another = f"NOT THE RUN that {stage.name} used: {', '.join(others)} is another one now"
+        if name in told:
+            if others:
+                lines.append(f"{'  ' * (depth + 1)}{name}: see above, {another}")
             continue
         told.add(name)
-        record = _record(one, root)
         text = "no record"
         if record is not None:
             text = f"commit {record['commit']}, {record['started'][:16].replace('T', ' ')}, inputs "
@@ -75,10 +81,8 @@ def _ancestry(stage: Stage, stages: dict[str, Stage], root: Path, told: set[str]
                 more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
                 text += f"; {', '.join(changes[:3])}{more}"
         lines.append(f"{'  ' * (depth + 1)}{name}: {text}")
-        if others := _others(user, record, fed, root):
-            lines.append(
-                f"{'  ' * (depth + 3)}NOT THE RUN that {stage.name} used: {', '.join(others)} is another one now"
-            )
+        if others:
+            lines.append(f"{'  ' * (depth + 3)}{another}")
         lines += _ancestry(one, stages, root, told, depth + 1)
     return lines
 
@@ -86,7 +90,8 @@ def _ancestry(stage: Stage, stages: dict[str, Stage], root: Path, told: set[str]
 def _others(user: dict[str, Any] | None, maker: dict[str, Any] | None, fed: list[str], root: Path) -> list[str]:
     """Of the inputs `fed`, those that their maker's last run made otherwise than the user had them.
 
-    The maker's record is asked where it names that path; where it names one above or below, the disk.
+    fed: outs of the maker, or parts of them; of a folder with the outs of several stages nobody knows who changed it.
+    The maker's record is asked where it names the path, else the disk; what is gone is told by `_changes`.
     """
     if user is None:
         return []
@@ -95,13 +100,17 @@ def _others(user: dict[str, Any] | None, maker: dict[str, Any] | None, fed: list
         now = maker["outputs"].get(dep) if maker is not None else None
         if now is None and (root / dep).exists():
             now = digest_of(root / dep)
-        if now != user["inputs"].get(dep, now):
+        if now is not None and now != user["inputs"].get(dep, now):
             others.append(dep)
     return others
 
 
+def _is_in(path: str, out: str) -> bool:
+    return path == out or path.startswith(f"{out}/")
+
+
 def _feeds(out: str, dep: str) -> bool:
-    return out == dep or out.startswith(f"{dep}/") or dep.startswith(f"{out}/")
+    return _is_in(dep, out) or _is_in(out, dep)
 
 
 def _record(stage: Stage, root: Path) -> dict[str, Any] | None:

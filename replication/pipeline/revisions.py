@@ -10,6 +10,8 @@ from __future__ import annotations
 import functools
 import json
 import logging
+import re
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -22,14 +24,22 @@ import yaml
 from replication.errors import InputError
 from replication.pipeline import paths
 from replication.pipeline.provenance import CODE
-from replication.pipeline.stages import expand_stages
+from replication.pipeline.stages import Stage, expand_stages
 
 WORKSPACE = "workspace"
 _LOCK = "dvc.lock"
 _PIPELINE = "dvc.yaml"
 _PARAMETERS = "params.yaml"
+
+
 # The C parser reads a dvc.lock of a few thousand lines ten times faster.
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+    """Reads 1e-05 as a number, as DVC does and YAML 1.1 does not."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
 
 
 class MissingResults(Exception):
@@ -128,11 +138,16 @@ class Revision:
     def parameters(self) -> dict[str, Any]:
         """Parameters that the results were made with, by dotted keys.
 
-        Where a stage depends on one, its value in `dvc.lock`; a `Mixed` where stages were run with different ones.
-        Else that of `params.yaml`: what no stage depends on, such as the device, changes no result.
+        Where a stage depends on one, its value in `dvc.lock`; a `Mixed` where stages were run with different ones; none
+        where the stage was never run. Else that of `params.yaml`: what no stage depends on, such as the device,
+        changes no result.
         """
-        recorded = self._recorded_parameters()
+        stages = self._stages()
+        recorded = self._recorded_parameters(stages)
+        if not recorded:
+            return self.written
         sections = {key for parameters in recorded.values() for key in parameters}
+        sections |= {key for stage in (stages or {}).values() for key in stage.params}
         made = {
             key: value
             for key, value in self.written.items()
@@ -141,23 +156,31 @@ class Revision:
         values: dict[str, dict[str, tuple[Any, list[str]]]] = {}
         for stage, parameters in recorded.items():
             for key, value in flatten(parameters).items():
-                value = _as_written(value, self.written.get(key))
                 values.setdefault(key, {}).setdefault(json.dumps(value), (value, []))[1].append(stage)
         for key, found in values.items():
             made[key] = next(iter(found.values()))[0] if len(found) == 1 else Mixed(found.values())
         return made
 
-    def _recorded_parameters(self) -> dict[str, dict[str, Any]]:
-        """Stage -> the parameters it was last run with, of the stages of dvc.lock that dvc.yaml still has."""
-        locked = self._yaml(_LOCK).get("stages") or {}
+    def _stages(self) -> dict[str, Stage] | None:
+        """The stages of dvc.yaml; None if it has none or is half-edited: then it has no say in what was run."""
         try:
-            alive = set(expand_stages(self._yaml(_PIPELINE), self._yaml(_PARAMETERS))) or set(locked)
-        except InputError:  # a half-edited dvc.yaml has no say in what was run
-            alive = set(locked)
+            return expand_stages(self._yaml(_PIPELINE), self._yaml(_PARAMETERS)) or None
+        except InputError:
+            return None
+
+    def _recorded_parameters(self, stages: Mapping[str, Stage] | None) -> dict[str, dict[str, Any]]:
+        """Stage -> the parameters it was last run with, of the stages of dvc.lock that dvc.yaml still has, and of
+        removed experiments whose metrics file is still there."""
+        locked = self._yaml(_LOCK).get("stages") or {}
+
+        def counts(name: str) -> bool:
+            key = name.partition("@")[2]
+            return stages is None or name in stages or bool(key and self.read(paths.METRICS / f"{key}.json"))
+
         return {
             name: stage["params"].get(_PARAMETERS) or {}
             for name, stage in locked.items()
-            if name in alive and isinstance(stage.get("params"), dict)
+            if isinstance(stage.get("params"), dict) and counts(name)
         }
 
     @functools.cached_property
@@ -217,8 +240,10 @@ class Revision:
         """How to get results of a revision that are not in the cache."""
         commit = (self.commit or "")[:7]
         again = (
-            f"to make them again: `git worktree add ../at-{commit} {commit}`, and there "
-            f"`dvc cache dir --local {self.root / '.dvc/cache'}` and `make repro`"
+            f"to make them again: `git worktree add ../at-{commit} {commit}`, and there `dvc cache dir --local "
+            '"$(cd {} && dvc cache dir)"` and `make repro` (photos of your own have to be linked there)'.format(
+                shlex.quote(str(self.root))
+            )
         )
         try:
             from dvc.config import Config
@@ -286,16 +311,6 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{key}"] = value
     return flat
-
-
-def _as_written(value: Any, written: Any) -> Any:
-    """A number of dvc.lock as in params.yaml: DVC writes 1e-05, which YAML 1.1 reads as text."""
-    if isinstance(value, str) and isinstance(written, float):
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value
 
 
 def _evaluations(folder: Path) -> list[Path]:

@@ -46,7 +46,18 @@ def load_stages(root: str | Path = ".") -> dict[str, Stage]:
 
 
 def expand_stages(pipeline: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Stage]:
-    """The same from the contents of the two files; InputError where one refers to a value that does not exist."""
+    """The same from the contents of the two files.
+
+    Raises:
+        InputError: a stage is malformed, or refers to a value that does not exist.
+    """
+    try:
+        return _expanded(pipeline, parameters)
+    except (TypeError, KeyError, AttributeError) as error:
+        raise InputError(f"dvc.yaml has a malformed stage ({error!r}); `dvc stage list` says which") from error
+
+
+def _expanded(pipeline: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Stage]:
     stages: dict[str, Stage] = {}
     for name, body in (pipeline.get("stages") or {}).items():
         if "foreach" not in body:
@@ -88,7 +99,8 @@ def _stage(name: str, body: Mapping[str, Any], scope: Mapping[str, Any]) -> Stag
         entries = [next(iter(entry)) if isinstance(entry, Mapping) else entry for entry in body.get(key, ())]
         return tuple(_text(entry, scope) for entry in entries)
 
-    return Stage(name, _text(body["cmd"], scope), resolved("deps"), resolved("params"), resolved("outs"))
+    command = body["cmd"] if isinstance(body["cmd"], str) else " && ".join(body["cmd"])
+    return Stage(name, _text(command, scope), resolved("deps"), resolved("params"), resolved("outs"))
 
 
 def _text(template: str, scope: Mapping[str, Any]) -> str:

@@ -251,6 +251,49 @@ def test_stages_that_were_run_with_different_values(checkout):
     assert {key: new for key, _, new in diff().parameters}["seed"] == 1
 
 
+def test_experiments_that_were_added_or_removed_and_not_run(checkout):
+    def stages(*names: str) -> dict:
+        body = {"cmd": "true", "params": ["experiments.${key}"]}
+        checkout.write("params.yaml", {"experiments": {name: {"dataset": "celebahq"} for name in names}})
+        return {"stages": {"train": {"foreach": "${experiments}", "do": body}}}
+
+    checkout.evaluate("slots_64", 5)
+    checkout.write("dvc.yaml", stages("full", "slots_64"))
+    checkout.lock(
+        {}, **{f"train@{name}": {f"experiments.{name}": {"dataset": "celebahq"}} for name in ("full", "slots_64")}
+    )
+    before = checkout.commit()
+    checkout.write("dvc.yaml", stages("full", "wide"))
+    found = diff(before)
+    assert found.parameters == () and len(found.unrun) == 2
+    assert found.unrun[0].startswith("experiments.slots_64.dataset is (none) in params.yaml of the workspace")
+    assert found.unrun[1].startswith("experiments.wide.dataset is celebahq in params.yaml of the workspace")
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["train:", "train: {deps: [a]}", "train: {foreach: , do: {cmd: a}}", "train: {foreach: [a]}", "train: {cmd: 3}"],
+)
+def test_a_half_edited_pipeline_has_no_say(checkout, body):
+    checkout.lock({}, train={"mdrnet": {"memory": {"slots": 128}}})
+    checkout.commit()
+    (checkout.root / "dvc.yaml").write_text(f"stages:\n  {body}\n")
+    assert diff().parameters == () and diff().unrun == ()
+
+
+@pytest.mark.parametrize("edited", [0, 1e-5])
+def test_small_numbers_are_numbers(checkout, edited):
+    """DVC writes 1e-05, which YAML 1.1 reads as text."""
+    checkout.write("params.yaml", {"mdrnet": {"lr": 1e-05}})
+    for name in ("params.yaml", "dvc.lock"):
+        checkout.lock({}, train={"mdrnet": {"lr": 1e-05}})
+        path = checkout.root / name
+        path.write_text(path.read_text().replace("1.0e-05", "1e-05"))
+    checkout.commit()
+    checkout.write("params.yaml", {"mdrnet": {"lr": edited}})
+    assert diff().parameters == () and len(diff().unrun) == (edited == 0)
+
+
 def test_two_revisions(checkout):
     first = checkout.git("rev-parse", "HEAD")
     checkout.evaluate("full", 3, better=-8)

@@ -438,19 +438,21 @@ def test_an_earlier_run(here):
         ("coarse_celebahq/seed_0", 10, 10, 32),
         ("odd", 3, None, 32),
         ("no_mrem/seed_0", 9, 9, 64),
+        ("no_intra/seed_0", 9, 9, 32),
     ):
         folder = here / ".state" / name / "0123456789abcdef"
         folder.mkdir(parents=True)
         for manifest in (step - 1, step):
             (folder / f"step-{manifest:09d}.json").write_text("{}")
-        config = {"fit": {"steps": steps}, "image_size": size, "schedule": schedule}
+        trained = schedule | {"images": 1} if name.startswith("no_intra") else schedule
+        config = {"fit": {"steps": steps}, "image_size": size, "schedule": trained}
         (folder / "config.json").write_text("garbage" if steps is None else json.dumps(config))
     (here / "reports/failed/train").mkdir(parents=True)
     (here / "reports/failed/train/full.ipynb").write_text("")
     run, failed = module._earlier_run(smoke)
     assert run.text == (
         "1 finished training in .state; to go on with: full/seed_0 at step 20 of 50, odd at step 3 of None; "
-        "1 of other parameters, which this profile does not go on with"
+        "2 of another size or schedule, which this profile does not go on with"
     )
     assert failed.state == NOTE and "reports/failed/train/full.ipynb" in failed.text
 

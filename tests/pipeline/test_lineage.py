@@ -87,6 +87,59 @@ def test_a_later_run_of_a_stage_before_is_not_told_as_the_past(checkout):
     assert "NOT THE RUN" not in lineage("reports/total.txt")
 
 
+def test_of_a_shared_folder_nobody_is_accused(checkout):
+    """`total` depends on a folder with the outs of two stages, of which one is run anew."""
+    (checkout / "dvc.yaml").write_text("""
+stages:
+  a: {cmd: a, deps: [draw.py], outs: [shared/a]}
+  b: {cmd: b, deps: [draw.py], outs: [shared/b]}
+  total: {cmd: c, deps: [shared], outs: [sum.txt]}
+""")
+    (checkout / "shared").mkdir()
+    for name in ("shared/a", "shared/b", "sum.txt"):
+        (checkout / name).write_text("1")
+
+    def run(name: str) -> None:
+        records.digest_of.cache_clear()
+        with recorded(load_stages()[name]):
+            pass
+
+    for name in ("a", "b", "total"):
+        run(name)
+    (checkout / "shared/a").write_text("2")
+    run("a")
+    story = lineage("sum.txt")
+    assert "NOT THE RUN" not in story and "shared has changed since" in story
+    (checkout / "shared/b").unlink()
+    records.digest_of.cache_clear()
+    assert "NOT THE RUN" not in lineage("sum.txt")
+
+
+def test_every_user_of_a_stage_that_was_run_anew_is_told(checkout):
+    (checkout / "dvc.yaml").write_text("""
+stages:
+  draw: {cmd: a, deps: [draw.py], outs: [faces]}
+  mid: {cmd: b, deps: [faces], outs: [mid.txt]}
+  total: {cmd: c, deps: [faces, mid.txt], outs: [sum.txt]}
+""")
+    for name in ("mid.txt", "sum.txt"):
+        (checkout / name).write_text("1")
+
+    def run(name: str) -> None:
+        records.digest_of.cache_clear()
+        with recorded(load_stages()[name]):
+            pass
+
+    for name in ("draw", "mid", "total"):
+        run(name)
+    (checkout / "faces" / "a").write_text("2")
+    run("draw")
+    run("total")
+    story = lineage("sum.txt")
+    assert "draw: see above, NOT THE RUN that mid used: faces is another one now" in story
+    assert story.count("NOT THE RUN") == 1
+
+
 def test_what_cannot_be_told_is_refused(checkout):
     with pytest.raises(InputError, match=r"other\.txt is made by no stage of dvc\.yaml"):
         lineage("other.txt")
