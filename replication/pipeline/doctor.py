@@ -329,15 +329,19 @@ def _disk(parameters: Parameters, images: dict[str, Images]) -> Iterable[Finding
         there_free = shutil.disk_usage(paths.RAW).free
         text += f" here, {gigabytes(there_free)} on the disk of {paths.RAW}"
         if to_fetch > there_free:
-            mend = f"free {_least(unknown)}{gigabytes(to_fetch - there_free)} there"
+            mend = f"make room for {_least(unknown)}{gigabytes(to_fetch - there_free)} more there"
             yield Finding("disk", MISSING, f"{paths.RAW} is on a disk with {gigabytes(there_free)} free", mend)
         to_fetch, unknown = 0, []
     lacking = total - there + to_fetch - free
     if lacking > 0 and run_is_here(parameters, Path(".")):
         text += "; the results of this profile are here, and only a run with changes takes more"
-        yield Finding("disk", NOTE, text, f"free {_least(unknown)}{gigabytes(lacking)} before you change much")
+        yield Finding(
+            "disk", NOTE, text, f"make room for {_least(unknown)}{gigabytes(lacking)} more before you change much"
+        )
     elif lacking > 0:
-        yield Finding("disk", MISSING, text, f"free {_least(unknown)}{gigabytes(lacking)}, or move the checkout")
+        yield Finding(
+            "disk", MISSING, text, f"make room for {_least(unknown)}{gigabytes(lacking)} more, or move the checkout"
+        )
     else:
         yield Finding("disk", OK, text)
     if not os.access(".", os.W_OK):

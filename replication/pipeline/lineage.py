@@ -13,7 +13,7 @@ from typing import Any
 
 from replication.errors import InputError
 from replication.pipeline.records import digest_of, record_path
-from replication.pipeline.stages import Stage, load_stages, read_yaml
+from replication.pipeline.stages import Stage, load_stages, parameter, read_yaml
 
 
 def lineage(path: str | Path, root: str | Path = ".") -> str:
@@ -132,13 +132,20 @@ def _state(stage: Stage, out: str, root: Path) -> str:
 
 
 def _changes(record: dict[str, Any], root: Path) -> list[str]:
-    """Inputs that are no longer what they were when the stage ran."""
+    """Inputs and parameters that are no longer what they were when the stage ran."""
     found = []
     for path, digest in record["inputs"].items():
         if not (root / path).exists():
             found.append(f"{path} is gone")
         elif digest_of(root / path) != digest:
             found.append(f"{path} has changed since")
+    now = read_yaml(root / "params.yaml") if record["parameters"] else {}
+    for key, value in record["parameters"].items():
+        try:
+            if json.loads(json.dumps(parameter(key, now))) != value:
+                found.append(f"the parameter {key} has changed since")
+        except InputError:
+            found.append(f"the parameter {key} is gone")
     return found
 
 

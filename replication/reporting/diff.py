@@ -177,7 +177,11 @@ class Diff:
         return 2 if self.errors else 0
 
     def headline(self) -> str:
-        """The result in one sentence."""
+        """The result in one sentence, and a second one if it is not yet that of the parameters as they are."""
+        edited = " Parameters were edited and not run: `make repro` measures what they do." if self.unrun else ""
+        return self._verdict() + edited
+
+    def _verdict(self) -> str:
         if not self.rows:
             return "Nothing could be compared."
         if not self.count(WORSE) + self.count(IMPROVED) + self.count(MOVED):

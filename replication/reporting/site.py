@@ -194,11 +194,11 @@ def _downloads(reports: Path) -> str:
 
 
 def _provenance_table(tables: Sequence[ResultTable]) -> str:
-    """Every experiment with the record of how it was made, all fields."""
+    """Every experiment with the record of how it was made: all fields that fit into a cell."""
     records = _records(tables)
     if not records:
         return "<p>No experiment has been run.</p>"
-    hidden = {"protocol", "note", "frechet"}  # too long for a cell, or said elsewhere
+    hidden = {"protocol", "intervals", "note", "frechet"}  # too long for a cell, or said elsewhere
     fields = [key for key in dict.fromkeys(key for r in records.values() for key in r) if key not in hidden]
     head = "".join(f'<th scope="col">{html.escape(key.replace("_", " "))}</th>' for key in ("experiment", *fields))
     rows = []
@@ -213,6 +213,10 @@ def _provenance_table(tables: Sequence[ResultTable]) -> str:
 
 
 def _short(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(map(_short, value))
     text = "" if value is None else str(value)
     return f"{text[:12]}…" if re.fullmatch(r"[0-9a-f]{41,}", text) else text
 

@@ -51,7 +51,8 @@ p, dd, figcaption { max-width: 75ch; }
 header .provenance { background: var(--soft); border: 1px solid var(--line); border-radius: 6px; padding:
   .8rem 1rem;
   font-size: .92rem; }
-.scroll { overflow-x: auto; margin: 1rem 0; }
+/* relative: what is placed absolutely in a wide table (.unseen) scrolls with it instead of widening the page. */
+.scroll { position: relative; overflow-x: auto; margin: 1rem 0; }
 table.grid { border-collapse: collapse; font-size: .84rem; font-variant-numeric: tabular-nums;
   line-height: 1.3; }
 .pair { display: flex; flex-wrap: wrap; gap: 0 2rem; align-items: flex-end; }

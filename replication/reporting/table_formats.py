@@ -134,7 +134,7 @@ def header_lines(table: ResultTable) -> list[str]:
 def change_sentence(table: ResultTable) -> str:
     """How to read the block of changes, with the count of agreeing signs."""
     (same, known), (same_beyond, beyond) = table.agreement(), table.beyond_chance()
-    counted = f" The sign agrees with the paper's in {same} of {known} comparable cells" if known else ""
+    counted = f" The sign agrees with the paper's in {same} of the {known} cells where both have one" if known else ""
     if known:
         counted += f", and in {same_beyond} of the {beyond} in bold." if beyond else "; none is beyond chance."
     few = table.provenance.one_seed
@@ -143,7 +143,12 @@ def change_sentence(table: ResultTable) -> str:
         f"measured and in the paper; ✓ same sign, ✗ opposite sign, no mark where a change is zero as printed "
         f"or not known. Bold: beyond chance, that is, zero lies outside the 95 % interval of the difference on the "
         f"same test images (in brackets; each cell by itself, so about one in twenty is bold by luck).{counted}"
-        + (" Each network was trained once: the interval knows nothing of another training." if few else "")
+        + (
+            " Each network was trained once: the interval knows nothing of another training, nor that variants with "
+            "other layers begin with other random weights."
+            if few
+            else ""
+        )
     )
 
 

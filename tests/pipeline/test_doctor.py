@@ -307,7 +307,7 @@ def test_a_full_disk(checkout, monkeypatch):
     usage = collections.namedtuple("usage", "total used free")
     monkeypatch.setattr(module.shutil, "disk_usage", lambda _: usage(10**9, 10**9, 10**6))
     text, code = doctor(quick=True)
-    assert code == 1 and "free 0.1 GB, or move the checkout" in text
+    assert code == 1 and "make room for 0.1 GB more, or move the checkout" in text
 
 
 def test_the_disk_counts_what_is_replaced_and_what_is_still_to_be_fetched(checkout, monkeypatch):
@@ -335,7 +335,7 @@ def test_the_disk_counts_what_is_replaced_and_what_is_still_to_be_fetched(checko
     monkeypatch.setattr(module.shutil, "disk_usage", lambda _: usage(10**12, 0, 5 * 10**9))
     (third,) = module._disk(paper, images)
     assert third.state == MISSING and "and 97 GB to fetch and unpack (not counted, as their size is" in third.text
-    assert third.mend.startswith("free at least 93 GB")
+    assert third.mend.startswith("make room for at least 93 GB more")
 
 
 def test_data_on_another_disk_is_held_against_that_disk(here, monkeypatch):
@@ -347,7 +347,7 @@ def test_data_on_another_disk_is_held_against_that_disk(here, monkeypatch):
     monkeypatch.setattr(module, "_other_disk", lambda folder: folder.name == "raw")
     monkeypatch.setattr(module.shutil, "disk_usage", lambda path: usage(10**13, 0, free.get(Path(path).name, 10**12)))
     raw, own = module._disk(paper, images)
-    assert raw.state == MISSING and raw.mend.startswith("free at least 47 GB there")
+    assert raw.state == MISSING and raw.mend.startswith("make room for at least 47 GB more there")
     assert own.state == OK and "50 GB on the disk of data/raw" in own.text
     free["raw"] = 10**12
     (own,) = module._disk(paper, images)

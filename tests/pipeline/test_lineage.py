@@ -66,6 +66,14 @@ def test_what_changed_since_is_said(checkout):
     assert "reports/total.txt was CHANGED since" in story and "count.py has changed since" in story
 
 
+def test_parameters_that_were_edited_since_are_said(checkout):
+    (checkout / "params.yaml").write_text("size: 32\n")
+    assert "              the parameter size has changed since" in lineage("faces/a").splitlines()
+    assert "; the parameter size has changed since" in lineage("reports/total.txt")
+    (checkout / "params.yaml").write_text("other: 32\n")
+    assert "the parameter size is gone" in lineage("faces/a")
+
+
 def test_a_later_run_of_a_stage_before_is_not_told_as_the_past(checkout):
     """As after `dvc repro draw` alone: the total is of faces that are gone."""
     assert "NOT THE RUN" not in lineage("reports/total.txt")

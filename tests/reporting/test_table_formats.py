@@ -120,7 +120,7 @@ def test_best_and_signs_are_marked(file_of):
     assert "| 5.000" not in to_markdown(table)
     assert "**5.000** (_2.937_)" in to_markdown(table)
     assert "+2.500 (+0.022) ✓" in to_markdown(table)
-    assert "in 11 of 12 comparable cells" in to_markdown(table)
+    assert "in 11 of the 12 cells where both have one" in to_markdown(table)
     assert '<span class="agrees" role="img" aria-label="same sign as the paper">✓</span>' in to_html(table)
     assert r"\shortstack{\textbf{5.000}\\{\scriptsize \underline{2.937}}}" in to_latex(table)
 
