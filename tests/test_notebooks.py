@@ -200,7 +200,9 @@ except KeyboardInterrupt:
     time.sleep(0.5)
     pathlib.Path("checkpoint").touch()
     raise"""
-    command = "from replication.notebooks import execute; execute('book.ipynb', 'stopped.ipynb', {})"
+    # A background job is born deaf to SIGINT, and these tests may run in one.
+    command = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    command += "from replication.notebooks import execute; execute('book.ipynb', 'stopped.ipynb', {})"
     book("a = 1", training)
     process = subprocess.Popen([sys.executable, "-c", command], stderr=subprocess.DEVNULL)
     try:
