@@ -50,6 +50,13 @@ def checkout(tmp_path, monkeypatch):
     records.digest_of.cache_clear()
 
 
+def run(name: str) -> None:
+    """Record a run of the stage, with the files as they lie there now."""
+    records.digest_of.cache_clear()
+    with recorded(load_stages()[name]):
+        pass
+
+
 def test_the_story_goes_back_to_the_first_stage(checkout):
     story = lineage("reports/total.txt").splitlines()
     assert story[:2] == ["reports/total.txt", "  state       as its stage wrote it"]
@@ -79,9 +86,7 @@ def test_a_later_run_of_a_stage_before_is_not_told_as_the_past(checkout):
     assert "NOT THE RUN" not in lineage("reports/total.txt")
     (checkout / "draw.py").write_text("pass\n")
     (checkout / "faces" / "a").write_text("y")
-    records.digest_of.cache_clear()
-    with recorded(load_stages()["draw"]):
-        pass
+    run("draw")
     story = lineage("reports/total.txt").splitlines()
     assert "              faces has changed since" in story
     drawn = next(i for i, line in enumerate(story) if line.startswith("  draw: commit "))
@@ -89,9 +94,7 @@ def test_a_later_run_of_a_stage_before_is_not_told_as_the_past(checkout):
     assert "NOT THE RUN" not in lineage("faces/a")
     # Run once more with the same outcome, it is as good as the run that was used.
     (checkout / "faces" / "a").write_text("x")
-    records.digest_of.cache_clear()
-    with recorded(load_stages()["draw"]):
-        pass
+    run("draw")
     assert "NOT THE RUN" not in lineage("reports/total.txt")
 
 
@@ -106,11 +109,6 @@ stages:
     (checkout / "shared").mkdir()
     for name in ("shared/a", "shared/b", "sum.txt"):
         (checkout / name).write_text("1")
-
-    def run(name: str) -> None:
-        records.digest_of.cache_clear()
-        with recorded(load_stages()[name]):
-            pass
 
     for name in ("a", "b", "total"):
         run(name)
@@ -132,11 +130,6 @@ stages:
 """)
     for name in ("mid.txt", "sum.txt"):
         (checkout / name).write_text("1")
-
-    def run(name: str) -> None:
-        records.digest_of.cache_clear()
-        with recorded(load_stages()[name]):
-            pass
 
     for name in ("draw", "mid", "total"):
         run(name)
