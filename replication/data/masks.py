@@ -112,7 +112,7 @@ def write_mask_store(
             train_index, train_hashes = _append(train_file, train, "train", size, where)
         common = test_hashes & train_hashes
         if common:
-            raise InputError(f"{where}: {len(common)} masks occur both among the training and the test masks")
+            raise InputError(f"{where}: the training and the test masks have {len(common)} in common, allowed is none")
         index = pd.concat([train_index, test_index], ignore_index=True)
         text = index.to_csv(index=False, lineterminator="\n")
         (folder / "index.csv").write_bytes(text.encode())

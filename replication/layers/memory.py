@@ -41,9 +41,14 @@ class DisentangledMemory(nn.Module):
         super().__init__()
         self.decay, self.shared, self.temperature, self.read_mode = decay, shared, temperature, read
         shape = (1, classes * slots, channels) if shared else (classes, slots, channels)
-        self.register_buffer("slots", F.normalize(torch.randn(shape), dim=-1))
+        self.register_buffer("slots", torch.empty(shape))
+        self.start(torch.randn(slots, classes, channels))
         self.register_buffer("scaled", torch.zeros((), dtype=torch.bool))
         self.register_buffer("hits", torch.zeros(shape[:2]))  # how often each slot was written, for reports
+
+    def start(self, directions: Tensor) -> None:
+        """Point the slots along vectors (m,n,c) of any length; a smaller memory takes the first of them."""
+        self.slots.copy_(F.normalize(directions, dim=-1).movedim(0, 1).reshape(self.slots.shape))
 
     def similarity(self, vectors: Tensor) -> Tensor:
         """Cosine similarity (Eq. 1) of (B,n,c) with the slots each class may use: (B,n,m) or (B,n,n*m)."""

@@ -24,7 +24,7 @@ from replication.layers.gated_convolution import GatedConv2d, GatedResBlock
 from replication.layers.memory import DisentangledMemory
 from replication.layers.region_pooling import broadcast_regions, region_pool
 from replication.layers.spade import SPADEResBlock, instance_norm
-from replication.methods import composite, hide, initialise_normal
+from replication.methods import composite, draw_seed, hide, initialise_normal, standard_normal
 from replication.methods.pconv import PConvInpainter
 
 CLASSES = 14
@@ -123,14 +123,17 @@ class MDRNet(nn.Module):
         norm: str = "instance",
     ):
         super().__init__()
-        c = size.channels
+        c, seed = size.channels, draw_seed()  # drawn before any layer draws, and so the same in every variant
         self.style = StyleEncoder(c, size.style_width)
-        self.memory = DisentangledMemory(CLASSES, channels=c, **(memory or {"slots": 128})) if dmm else None
+        memory = memory or {"slots": 128}
+        self.memory = DisentangledMemory(CLASSES, channels=c, **memory) if dmm else None
         self.mining = MaskedCorrelationMining(c, size.patch, **(mining or {})) if mcm else None
         self.refinement = GuidedRefinement(c, size.width, size.blocks, size.spade_hidden, norm)
         # 0.02 is the usual deviation at 64 channels. Narrow versions get it scaled with the square root of the
         # refinement's width, else the signal of its un-normalised gated layers sinks below the norms' epsilon.
-        initialise_normal(self, 0.02 * math.sqrt(64 / size.width))
+        initialise_normal(self, 0.02 * math.sqrt(64 / size.width), seed)
+        if self.memory is not None:
+            self.memory.start(standard_normal(seed, "memory.slots", (memory["slots"], CLASSES, c)))
 
     def forward(self, coarse: Tensor, classes: Tensor, mask: Tensor, update_memory: bool = False) -> dict[str, Tensor]:
         """One pass of the refinement.

@@ -425,6 +425,7 @@ def _train_mdrnet(parameters: Parameters, name: str, k: int) -> FitReport:
     }
     _seed_network(seed)
     discriminator = PatchGAN(width=m.discriminator_width, norm=m.discriminator_norm)
+    _seed_network(seed)  # again, so that another discriminator leaves the generator's start as it is
     generator = MDRNet(**(network | {"size": MDRNetSize(**network["size"])}))
     device = choose_device(parameters.run.device)
     priors = load_priors(parameters, dataset, device)

@@ -144,8 +144,7 @@ def change_sentence(table: ResultTable) -> str:
         f"or not known. Bold: beyond chance, that is, zero lies outside the 95 % interval of the difference on the "
         f"same test images (in brackets; each cell by itself, so about one in twenty is bold by luck).{counted}"
         + (
-            " Each network was trained once: the interval knows nothing of another training, nor that variants with "
-            "other layers begin with other random weights."
+            " Each network was trained once, all from the same start: the interval knows nothing of another training."
             if few
             else ""
         )

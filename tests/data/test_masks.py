@@ -68,7 +68,7 @@ def test_round_trip(tmp_path):
 
 def test_refused_masks(tmp_path):
     good = square_holes(8)
-    with pytest.raises(InputError, match=r"1 masks occur both"):
+    with pytest.raises(InputError, match=r"training and the test masks have 1 in common, allowed is none"):
         write(tmp_path / "m", square_holes(3, 8), good)
     with pytest.raises(InputError, match=r"train mask 1 has the hole ratio 1\.0000"):
         write(tmp_path / "m", square_holes(3, 16), good)

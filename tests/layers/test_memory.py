@@ -83,6 +83,16 @@ def test_a_first_batch_without_visible_classes_leaves_the_slots():
     assert m.scaled and m.slots.norm(dim=-1).min() > 0
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_larger_memory_starts_with_the_slots_of_a_smaller_one(shared):
+    """Disentangled: per class. One block for all: the same vectors in another arrangement."""
+    directions = torch.randn(9, CLASSES, CHANNELS)
+    small, large = memory(), DisentangledMemory(CLASSES, 9, CHANNELS, shared=shared)
+    small.start(directions[:SLOTS])
+    large.start(4 * directions)
+    assert torch.equal(large.slots.reshape(CLASSES, 9, CHANNELS)[:, :SLOTS], small.slots)
+
+
 # Update
 
 

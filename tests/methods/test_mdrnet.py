@@ -69,6 +69,46 @@ def test_the_memory_is_a_buffer_in_the_state_dict():
     assert full.state_dict()["memory.slots"].shape == (14, 128, 512)
 
 
+VARIANTS = [
+    {"mcm": False},
+    {"mcm": False, "dmm": False},
+    {"memory": MEMORY | {"slots": 9}},
+    {"memory": MEMORY | {"shared": True}},
+    {"norm": "batch"},
+    {"mining": {"similarity": "cosine"}},
+]
+"""What the ablations switch."""
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=str)
+def test_variants_begin_equal_in_all_that_they_share(variant):
+    """Else an ablation compares two random starts; spectral norm's vectors count too."""
+    full, other = generator().state_dict(), generator(**variant).state_dict()
+    shared = {name for name in full.keys() & other.keys() if full[name].shape == other[name].shape}
+    assert {"style.conv_in.weight", "refinement.conv_out.weight"} < shared
+    assert any(name.endswith("._u") for name in shared)
+    assert [name for name in sorted(shared) if not torch.equal(full[name], other[name])] == []
+    if "memory.slots" in other:
+        slots = [state["memory.slots"].reshape(CLASSES, -1, SIZE.channels)[:, :6] for state in (full, other)]
+        assert torch.equal(*slots)
+
+
+def test_another_seed_gives_other_weights_in_every_layer():
+    full = generator().state_dict()
+    torch.manual_seed(3)
+    other = MDRNet(SIZE, memory=MEMORY).state_dict()
+    drawn = [name for name in full if name.endswith(("weight", "original", "_u", "_v", "slots"))]
+    assert len(drawn) > 30 and not any(torch.equal(full[name], other[name]) for name in drawn)
+
+
+def test_no_two_layers_begin_with_the_same_numbers():
+    weights = [
+        w.flatten()[:20] for name, w in generator().state_dict().items() if name.endswith(("weight", "original"))
+    ]
+    firsts = {tuple((w / w.norm()).tolist()) for w in weights}
+    assert len(firsts) == len(weights)
+
+
 @pytest.mark.parametrize(("width", "deviation"), [(64, 0.02), (16, 0.04), (4, 0.08)])
 def test_initial_deviation_grows_as_the_network_narrows(width, deviation):
     """0.02 at 64 channels, times the root of 64 over the width."""
