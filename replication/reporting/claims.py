@@ -219,12 +219,8 @@ def _check_draws(draws: Draws) -> None:
 
 
 def write_claims_csv(claims: pd.DataFrame, path: str | Path) -> Path:
-    """Write what `judge_claims` returned, atomically; true and false in small letters, no number is empty."""
-    words = claims.assign(
-        paper_supports=claims.paper_supports.map({True: "yes", False: "no"}),
-        comparable=claims.comparable.map({True: "yes", False: "no"}),
-    )
-    write_text(path, words.to_csv(index=False, lineterminator="\n", float_format="%.4f"))
+    """Write what `judge_claims` returned, atomically: True and False as in the tables, no probability is empty."""
+    write_text(path, claims.to_csv(index=False, lineterminator="\n", float_format="%.4f"))
     return Path(path)
 
 
@@ -242,9 +238,4 @@ def read_claims_csv(path: str | Path) -> pd.DataFrame:
     known = [(paper, claim) for paper in PAPERS for claim in load_claims(paper).id]
     if list(zip(claims.paper, claims.id, strict=True)) != known or not set(claims.verdict) <= set(VERDICTS):
         raise InputError(f"{path} was written by another version of the claims; run `python -m replication claims`.")
-    answers = {"yes": True, "no": False}
-    return claims.assign(
-        probability=pd.to_numeric(claims.probability),
-        paper_supports=claims.paper_supports.map(answers),
-        comparable=claims.comparable.map(answers),
-    )
+    return claims.assign(probability=pd.to_numeric(claims.probability))
