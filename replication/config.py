@@ -183,6 +183,7 @@ class Memory:
     shared: bool = False
     temperature: Positive = 1.0
     read: Literal["softmax", "class_mean"] = "softmax"
+    start: Literal["random", "data"] = "random"
 
 
 @dataclass(frozen=True)

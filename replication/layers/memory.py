@@ -15,7 +15,7 @@ class DisentangledMemory(nn.Module):
     The memory is a buffer, never a parameter. What the paper leaves open is settled so: the slot is chosen by
     an argmax over the slots of the query's own class (Eq. 2 prints the class index); all vectors of a batch
     that fall on one slot are averaged first, so that neither the order in the batch nor the number of ranks
-    matters; slots start as unit Gaussian directions scaled to the mean norm of the first batch's V.
+    matters.
 
     Args:
         classes: n.
@@ -26,6 +26,10 @@ class DisentangledMemory(nn.Module):
         temperature: divides the cosine similarity in Eq. 4; 1 is the paper's text. With 1 a slot's weight
             stays within 1/(1+(m-1)e^2) .. e^2/(e^2+m-1), so every read is close to the class mean.
         read: "softmax" (Eq. 4), or "class_mean": equal weights, the control that a memory must beat.
+        start: what the slots are before anything is written, which the paper leaves open. "random": Gaussian
+            directions of the mean length of the first batch's V; the mean of a class's slots, near which every
+            read lies, is then almost zero until most slots were written. "data": the mean V of the class in the
+            first batch that shows it, plus Gaussian directions as long as V usually is away from that mean.
     """
 
     def __init__(
@@ -37,16 +41,18 @@ class DisentangledMemory(nn.Module):
         shared: bool = False,
         temperature: float = 1.0,
         read: str = "softmax",
+        start: str = "random",
     ):
         super().__init__()
         self.decay, self.shared, self.temperature, self.read_mode = decay, shared, temperature, read
+        self.start = start
         shape = (1, classes * slots, channels) if shared else (classes, slots, channels)
         self.register_buffer("slots", torch.empty(shape))
-        self.start(torch.randn(slots, classes, channels))
-        self.register_buffer("scaled", torch.zeros((), dtype=torch.bool))
+        self.set_directions(torch.randn(slots, classes, channels))
+        self.register_buffer("started", torch.zeros(classes, dtype=torch.bool))
         self.register_buffer("hits", torch.zeros(shape[:2]))  # how often each slot was written, for reports
 
-    def start(self, directions: Tensor) -> None:
+    def set_directions(self, directions: Tensor) -> None:
         """Point the slots along vectors (m,n,c) of any length; a smaller memory takes the first of them."""
         self.slots.copy_(F.normalize(directions, dim=-1).movedim(0, 1).reshape(self.slots.shape))
 
@@ -70,17 +76,15 @@ class DisentangledMemory(nn.Module):
 
         Returns:
             Scalars for the log: `memory_agreement`, the share of rows for which V itself would have chosen
-            the same slot (the slot is chosen by Q but filled with V), and `memory_drift`, mean |change|.
+            the same slot (the slot is chosen by Q but filled with V); `memory_drift`, mean |change|;
+            `memory_perplexity`, over how many slots a class's writes so far are spread (1 to m, mean over the
+            classes written).
         """
         with torch.autocast(query.device.type, enabled=False):
             query, value = query.detach().float(), value.detach().float()
             visible_f = visible.float()
-            if not bool(self.scaled):
-                sums = torch.stack([(value.norm(dim=-1) * visible_f).sum(), visible_f.sum()])
-                total, count = distributed.all_reduce_sum(sums)
-                if bool(count > 0):
-                    self.slots.mul_(total / count)
-                    self.scaled.fill_(True)
+            if not bool(self.started.all()):
+                self._start(value, visible_f)
             chosen = self.similarity(query).argmax(-1)
             agreement = ((chosen == self.similarity(value).argmax(-1)).float() * visible_f).sum()
             one_hot = F.one_hot(chosen, self.slots.shape[1]).float() * visible_f[..., None]  # (B,n,m)
@@ -98,7 +102,31 @@ class DisentangledMemory(nn.Module):
             return {
                 "memory_agreement": agreement / visible_f.sum().clamp(min=1),
                 "memory_drift": step.abs().mean(),
+                "memory_perplexity": perplexity(self.hits),
             }
+
+    def _start(self, value: Tensor, visible: Tensor) -> None:
+        """Scale ("random") or place ("data") the slots of classes that have not started, by V of the joint batch."""
+        classes, channels = value.shape[1:]
+        norms = value.norm(dim=-1)
+        sums = [(value * visible[..., None]).sum(0), *((x * visible).sum(0)[:, None] for x in (norms, norms**2))]
+        sums = distributed.all_reduce_sum(torch.cat([*sums, visible.sum(0)[:, None]], 1))
+        total, lengths, squares, count = sums.split([channels, 1, 1, 1], 1)
+        if not bool(count.any()):
+            return
+        length = lengths.sum() / count.sum()
+        slots = self.slots.view(classes, -1, channels)
+        if self.start == "random":
+            slots.mul_(length)
+            self.started.fill_(True)
+            return
+        mean = total / count.clamp(min=1)
+        freedom = (count - 1).clamp(min=0).sum()
+        within = (squares - count * mean.square().sum(-1, keepdim=True)).clamp(min=0).sum()
+        away = torch.where(freedom > 0, (within / freedom.clamp(min=1)).sqrt(), length)
+        begins = (count[:, 0] > 0) & ~self.started
+        slots.copy_(torch.where(begins[:, None, None], mean[:, None] + away * slots, slots))
+        self.started |= begins
 
     def read(self, query: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
         """Soft read (Eq. 4 and 5).
@@ -122,3 +150,11 @@ class DisentangledMemory(nn.Module):
             else:
                 out = torch.einsum("bnm,nmc->bnc", weights, slots)
             return out * present.float()[..., None], weights
+
+
+def perplexity(hits: Tensor) -> Tensor:
+    """exp(entropy) of how a block's writes (n,m) are spread over its slots; scalar mean over blocks with any."""
+    total = hits.sum(-1, keepdim=True)
+    entropy = torch.special.entr(hits / total.clamp(min=1)).sum(-1)
+    written = total[:, 0] > 0
+    return (entropy.exp() * written).sum() / written.sum().clamp(min=1)

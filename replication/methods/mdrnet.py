@@ -107,7 +107,7 @@ class MDRNet(nn.Module):
         dmm: pool, read the memory and fuse; off (with `mcm` off) injects F_s as it is (Table 2, first column).
         mcm: masked correlation mining. The paper's "w/o MREM" still injects the fused features, so it is
             this switch alone.
-        memory: arguments of `DisentangledMemory` (slots, decay, shared, temperature, read).
+        memory: arguments of `DisentangledMemory` (slots, decay, shared, temperature, read, start).
         mining: arguments of `MaskedCorrelationMining` beyond channels and patch.
         norm: normalisation inside SPADE.
     """
@@ -133,7 +133,7 @@ class MDRNet(nn.Module):
         # refinement's width, else the signal of its un-normalised gated layers sinks below the norms' epsilon.
         initialise_normal(self, 0.02 * math.sqrt(64 / size.width), seed)
         if self.memory is not None:
-            self.memory.start(standard_normal(seed, "memory.slots", (memory["slots"], CLASSES, c)))
+            self.memory.set_directions(standard_normal(seed, "memory.slots", (memory["slots"], CLASSES, c)))
 
     def forward(self, coarse: Tensor, classes: Tensor, mask: Tensor, update_memory: bool = False) -> dict[str, Tensor]:
         """One pass of the refinement.
@@ -159,6 +159,9 @@ class MDRNet(nn.Module):
             if update_memory:
                 out |= {f"log_{k}": v for k, v in self.memory.update(query, value, visible).items()}
             read, weights = self.memory.read(query, present)
+            if update_memory:
+                entropy = torch.special.entr(weights.detach()).sum(-1)
+                out["log_memory_entropy"] = (entropy * present).sum() / present.sum().clamp(min=1)
             hole_features = broadcast_regions(read.to(style.dtype), regions)
             known_features = broadcast_regions(value.to(style.dtype), regions)
             guide = torch.where(hole > 0.5, hole_features, known_features)

@@ -19,7 +19,7 @@ from replication.papers.checks import Check
 
 TABLE_COLUMNS = ("table", "dataset", "method", "mask_ratio", "metric", "value")
 CLAIM_COLUMNS = ("id", "statement", "quote", "where", "kind", "check", "holds_in_paper", "note")
-CLAIM_KINDS = ("direction", "amount", "print", "count")
+CLAIM_KINDS = ("direction", "amount", "each method", "print", "count")
 UNKNOWN_COLUMNS = ("kind", "what", "reason", "source")
 
 PAPERS = {
@@ -63,7 +63,8 @@ def load_claims(paper: str) -> pd.DataFrame:
     numbers.
 
     quote: the paper's words where the statement is its own. kind: "direction" (which is better), "amount" (an
-    absolute number of the paper), "print" (about the paper's printing alone) or "count" (arithmetic, no result).
+    absolute number of the paper), "each method" (a direction within each method, to be judged on those measured),
+    "print" (about the paper's printing alone) or "count" (arithmetic, no result).
     `holds_in_paper` (bool): whether the printed tables bear the statement out.
     """
     claims = pd.read_csv(_file(paper, "claims.csv"), keep_default_na=False)

@@ -122,6 +122,15 @@ class Check(Protocol):
 
     def outcome(self, values: Values) -> Outcome: ...
 
+    def refutation(self, draws: Values) -> float:
+        """How strongly draws speak against the claim: a p value for "every part of it holds", 0 to 1.
+
+        The probability that all parts hold at once is no such thing: of dozens of comparisons between equals some
+        fail in almost every draw. So each part is judged alone, by the share of draws in which it holds, and the
+        smallest share is multiplied by the number of parts (Bonferroni). 1 if nothing can be judged.
+        """
+        ...
+
     def evidence(self, values: Values) -> str:
         """The single values that decide, in words; a rule with missing cells raises MissingValue."""
         ...
@@ -147,6 +156,9 @@ class Conjunction:
         for comparison in self.present(values):
             possible = possible & comparison.holds(values)
         return Outcome(possible, tuple(cell for cell in self.cells if cell not in values))
+
+    def refutation(self, draws: Values) -> float:
+        return refutation([comparison.holds(draws) for comparison in self.present(draws)])
 
     def evidence(self, values: Values) -> str:
         """How many comparisons hold, the failures (or the narrowest success), largest failure first."""
@@ -174,18 +186,34 @@ def _relative(comparison: Comparison, values: Values) -> float:
 
 @dataclass(frozen=True)
 class Rule:
-    """A claim about the shape of a table. test: bool of the values' shape; words: its evidence."""
+    """A claim about the shape of a table.
+
+    test: bool of the values' shape; words: its evidence; against: its `refutation`, by default of the test as a
+    whole, which is right for a test without parts.
+    """
 
     cells: tuple[Cell, ...]
     test: Callable[[Values], np.ndarray]
     words: Callable[[Values], str]
+    against: Callable[[Values], float] | None = None
 
     def outcome(self, values: Values) -> Outcome:
         missing = tuple(cell for cell in self.cells if cell not in values)
         return Outcome(np.asarray(True) if missing else np.asarray(self.test(values)), missing)
 
+    def refutation(self, draws: Values) -> float:
+        if any(cell not in draws for cell in self.cells):
+            return 1.0
+        return self.against(draws) if self.against else refutation([self.test(draws)])
+
     def evidence(self, values: Values) -> str:
         return self.words(values)
+
+
+def refutation(parts: Iterable[np.ndarray]) -> float:
+    """Smallest share of draws in which a part holds, times the number of parts, at most 1 (see `Check.refutation`)."""
+    shares = [float(np.mean(part)) for part in parts]
+    return min(1.0, len(shares) * min(shares)) if shares else 1.0
 
 
 def run(check: Check, tables: Tables) -> bool:

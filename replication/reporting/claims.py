@@ -25,7 +25,8 @@ DRAWS = 2000
 """Draws per number: a probability of 0.95 is then known to 0.01 (two standard errors)."""
 
 SUPPORTED, CONTRADICTED = 0.95, 0.05
-"""A claim is supported from this probability on, contradicted up to that one."""
+"""A claim is supported from this probability on, and contradicted up to that p value of its weakest part
+(`Check.refutation`)."""
 
 VERDICTS = ("supported", "contradicted", "not resolved", "not run", "not comparable")
 COLUMNS = (
@@ -47,7 +48,7 @@ Metrics = Mapping[str, Mapping[str, Any]]  # experiment -> its metrics file
 Draws = Mapping[tuple[str, str, str], np.ndarray]  # (experiment, bucket, metric) -> (draws,)
 
 _NOT_MEASURED = {
-    "print": "it is about how the paper prints its numbers, and our rows are one experiment by construction",
+    "print": "it is about the paper's own print",
     "count": "it is a count of operations, and nothing here times them",
 }
 
@@ -72,7 +73,8 @@ def judge_claims(metrics: Metrics, draws: Draws) -> pd.DataFrame:
 
     metrics: the metrics files of what was evaluated. draws: (experiment, bucket, metric) -> (draws,) joint draws of
     the true value, the metric under its own name (FD or FID); a number without draws counts as missing.
-    probability: share of the draws in which the whole check holds; NaN where the claim was not judged. experiments:
+    probability: share of the draws in which the whole check holds; NaN where the claim was not judged. A claim of
+    many parts can have a low one and be "not resolved": see `Check.refutation`. experiments:
     those that the claim reads and that were evaluated, separated by "; ". Raises InputError for draws that are not
     finite or not equally many.
     """
@@ -150,14 +152,16 @@ class _Measured:
             return _Judgement("not comparable", None, f"Not comparable: {why}.")
         possible, missing = self.check.outcome(self.draws)
         probability = float(np.mean(possible))
-        if missing and (probability > CONTRADICTED or possible.ndim == 0):
-            return _Judgement("not run", None, f"Not run: {self._missing_words(missing)}.")
-        if missing:
+        contradicted = self.check.refutation(self.draws) <= CONTRADICTED
+        why = ""
+        if missing and kind == "each method" and possible.ndim:
+            why = f"Judged on the methods that were measured. {self._missing_sentence(missing)}"
+        elif missing and contradicted:
             why = f"Refuted by what was run: P is at most this. {self._missing_sentence(missing)}"
-            return _Judgement("contradicted", probability, why)
-        if probability >= SUPPORTED:
-            return _Judgement("supported", probability, "")
-        return _Judgement("contradicted" if probability <= CONTRADICTED else "not resolved", probability, "")
+        elif missing:
+            return _Judgement("not run", None, f"Not run: {self._missing_words(missing)}.")
+        verdict = "supported" if probability >= SUPPORTED else "contradicted" if contradicted else "not resolved"
+        return _Judgement(verdict, probability, why)
 
     def evidence(self) -> str:
         """The measured values that decide, under the names of what was measured."""
@@ -236,6 +240,8 @@ def read_claims_csv(path: str | Path) -> pd.DataFrame:
     if tuple(claims.columns) != COLUMNS:
         raise InputError(f"{path} has columns {', '.join(claims.columns)}; run `python -m replication claims`.")
     known = [(paper, claim) for paper in PAPERS for claim in load_claims(paper).id]
-    if list(zip(claims.paper, claims.id, strict=True)) != known or not set(claims.verdict) <= set(VERDICTS):
+    answers = claims[["paper_supports", "comparable"]].dtypes
+    current = (answers == bool).all() and set(claims.verdict) <= set(VERDICTS)
+    if list(zip(claims.paper, claims.id, strict=True)) != known or not current:
         raise InputError(f"{path} was written by another version of the claims; run `python -m replication claims`.")
     return claims.assign(probability=pd.to_numeric(claims.probability))

@@ -84,8 +84,9 @@ def _reading(metrics: Mapping[str, Mapping[str, Any]]) -> str:
     return (
         f"<p>One executable check per claim runs on the printed tables and on the measured ones. P is the share of "
         f"{DRAWS:,} joint draws (a bootstrap over the test images, the same images for all experiments on one data "
-        f"set) in which the whole check holds, all its comparisons at once: <b>supported</b> from {SUPPORTED}, "
-        f"<b>contradicted</b> up to {CONTRADICTED}, <b>not resolved</b> between. {luck} <b>Not run</b>: an experiment "
+        f"set) in which the whole check holds, all its comparisons at once: <b>supported</b> from {SUPPORTED}. "
+        f"<b>Contradicted</b>: one comparison by itself fails beyond chance (p at most {CONTRADICTED} after Bonferroni's "
+        f"correction for the number of comparisons in the claim). <b>Not resolved</b>: neither. {luck} <b>Not run</b>: an experiment "
         f"or a number that the check needs is missing. <b>Not comparable</b>: the claim is an amount that belongs to "
         f"the paper's data.</p>"
     )

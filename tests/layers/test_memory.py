@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from replication import distributed
-from replication.layers.memory import DisentangledMemory
+from replication.layers.memory import DisentangledMemory, perplexity
 
 CLASSES, SLOTS, CHANNELS = 5, 6, 8
 
@@ -19,10 +19,10 @@ def seeded():
     torch.manual_seed(0)
 
 
-def memory(scaled: bool = True, **options) -> DisentangledMemory:
+def memory(started: bool = True, **options) -> DisentangledMemory:
     """A memory whose start is done: slots stay where they are at the first update."""
     m = DisentangledMemory(CLASSES, SLOTS, CHANNELS, **options)
-    m.scaled.fill_(scaled)
+    m.started.fill_(started)
     return m
 
 
@@ -43,7 +43,7 @@ def test_state():
         full = DisentangledMemory(14, 128, 512)
     assert full.slots.shape == (14, 128, 512) and full.slots.numel() == 917_504
     assert not list(full.parameters())
-    assert {"slots", "hits", "scaled"} == set(full.state_dict())
+    assert {"slots", "hits", "started"} == set(full.state_dict())
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_sizes_of_table_4(slots, count, shared):
 
 
 def test_slots_start_as_unit_directions_scaled_once_to_the_mean_norm_of_v():
-    m = memory(scaled=False, decay=1.0)
+    m = memory(started=False, decay=1.0)
     directions = m.slots.clone()
     torch.testing.assert_close(directions.norm(dim=-1), torch.ones(CLASSES, SLOTS))
     query, value, visible = batch()
@@ -74,13 +74,42 @@ def test_slots_start_as_unit_directions_scaled_once_to_the_mean_norm_of_v():
 
 
 def test_a_first_batch_without_visible_classes_leaves_the_slots():
-    m = memory(scaled=False)
+    m = memory(started=False)
     before = m.slots.clone()
     query, value, _ = batch()
     m.update(query, value, torch.zeros(3, CLASSES, dtype=torch.bool))
-    assert torch.equal(m.slots, before) and not m.scaled
+    assert torch.equal(m.slots, before) and not m.started.any()
     m.update(query, value, everyone(3))
-    assert m.scaled and m.slots.norm(dim=-1).min() > 0
+    assert m.started.all() and m.slots.norm(dim=-1).min() > 0
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_slots_may_start_around_the_mean_of_their_class(shared):
+    m = DisentangledMemory(CLASSES, 2000, CHANNELS, start="data", decay=1.0, shared=shared)
+    query, value, _ = batch(6)
+    value = value + 3 * torch.randn(CLASSES, CHANNELS)
+    visible = everyone(6)
+    visible[:, 1] = False  # a class that the first batch does not show ...
+    directions = m.slots.clone()
+    m.update(query, value, visible)
+    slots = m.slots.view(CLASSES, -1, CHANNELS)
+    assert m.started.tolist() == [True, False, True, True, True]
+    assert torch.equal(slots[1], directions.view(CLASSES, -1, CHANNELS)[1])
+    shown = [0, 2, 3, 4]
+    torch.testing.assert_close(slots[shown].mean(1), value.mean(0)[shown], atol=0.2, rtol=0)
+    within = value[:, shown].var(0, unbiased=True).sum(-1).mean().sqrt()  # how far V is from its class's mean
+    away = (slots[shown] - value.mean(0)[shown][:, None]).norm(dim=-1)
+    torch.testing.assert_close(away, within.expand_as(away))
+    later = torch.randn(1, CLASSES, CHANNELS)  # ... starts with the first one that does, here with a single image
+    m.update(query[:1], later, everyone(1))
+    torch.testing.assert_close(slots[1].mean(0), later[0, 1], atol=0.3, rtol=0)
+    assert m.started.all() and torch.equal(slots[shown], m.slots.view(CLASSES, -1, CHANNELS)[shown])
+
+
+def test_perplexity_of_writes():
+    hits = torch.tensor([[4.0, 4, 4, 4], [8, 0, 0, 0], [0, 0, 0, 0]])
+    torch.testing.assert_close(perplexity(hits), torch.tensor((4 + 1) / 2))  # a class never written is left out
+    assert perplexity(torch.zeros(2, 3)) == 0
 
 
 @pytest.mark.parametrize("shared", [False, True])
@@ -88,8 +117,8 @@ def test_a_larger_memory_starts_with_the_slots_of_a_smaller_one(shared):
     """Disentangled: per class. One block for all: the same vectors in another arrangement."""
     directions = torch.randn(9, CLASSES, CHANNELS)
     small, large = memory(), DisentangledMemory(CLASSES, 9, CHANNELS, shared=shared)
-    small.start(directions[:SLOTS])
-    large.start(4 * directions)
+    small.set_directions(directions[:SLOTS])
+    large.set_directions(4 * directions)
     assert torch.equal(large.slots.reshape(CLASSES, 9, CHANNELS)[:, :SLOTS], small.slots)
 
 
@@ -161,20 +190,21 @@ def test_invisible_rows_count_for_nothing():
 
 def test_ranks_add_up_to_the_joint_batch(monkeypatch):
     """Two ranks, simulated: each all-reduce returns the sum of both ranks' tensors."""
-    joint, alone = memory(scaled=False), memory(scaled=False)
+    joint, alone = memory(started=False), memory(started=False)
     alone.load_state_dict(joint.state_dict())
     query, value, visible = batch(4)
     joint.update(query, value, visible)
 
     sent: list[torch.Tensor] = []
-    other = memory(scaled=False)
+    other = memory(started=False)
     other.load_state_dict(alone.state_dict())
-    total = value.norm(dim=-1)[2:] * visible[2:]
-    first = torch.stack([total.sum(), visible[2:].sum().float()])
+    norms, theirs_visible = value.norm(dim=-1)[2:], visible[2:].float()
+    first = [(value[2:] * theirs_visible[..., None]).sum(0)]
+    first += [(x * theirs_visible).sum(0)[:, None] for x in (norms, norms**2, torch.ones_like(norms))]
     other.slots.mul_((value.norm(dim=-1) * visible).sum() / visible.sum())  # what both ranks agree on
     chosen = other.similarity(query[2:]).argmax(-1)
     one_hot = F.one_hot(chosen, SLOTS).float() * visible[2:, :, None]
-    theirs = [first, torch.einsum("bnm,bnc->nmc", one_hot, value[2:]), one_hot.sum(0)]
+    theirs = [torch.cat(first, 1), torch.einsum("bnm,bnc->nmc", one_hot, value[2:]), one_hot.sum(0)]
 
     def add(tensor):
         sent.append(tensor)

@@ -191,7 +191,9 @@ def test_only_update_memory_writes_and_evaluation_is_repeatable():
     out = network(image, classes(), mask, update_memory=True)
     assert not torch.equal(before["memory.slots"], network.memory.slots)
     assert network.memory.hits.sum() - before["memory.hits"].sum() == out["visible"].sum()
-    assert {key for key in out if key.startswith("log_")} == {"log_memory_agreement", "log_memory_drift"}
+    logged = {key.removeprefix("log_memory_") for key in out if key.startswith("log_")}
+    assert logged == {"agreement", "drift", "entropy", "perplexity"}
+    assert 0 < out["log_memory_entropy"] <= math.log(MEMORY["slots"]) + 1e-6
 
 
 @pytest.mark.parametrize("tensor", ["read", "value", "guide"])

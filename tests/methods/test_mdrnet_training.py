@@ -43,10 +43,11 @@ def test_one_step_moves_generator_discriminator_and_memory():
     scalars = one_step(trainable)
     for name, parameter in trainable.named_parameters():
         assert (before[name] != parameter).any(), name
-    assert set(scalars) == TERMS | {"discriminator", "generator", "memory_agreement", "memory_drift"}
+    memory_scalars = {f"memory_{name}" for name in ("agreement", "drift", "entropy", "perplexity")}
+    assert set(scalars) == TERMS | {"discriminator", "generator"} | memory_scalars
     assert not any(value.requires_grad or value.dim() for value in scalars.values())
     memory = trainable.generator.memory
-    assert memory.scaled and (before["generator.memory.slots"] != memory.slots).any()
+    assert memory.started.any() and (before["generator.memory.slots"] != memory.slots).any()
 
 
 def test_the_memory_is_written_once_a_step():

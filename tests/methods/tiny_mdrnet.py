@@ -50,7 +50,7 @@ def generator(**options) -> MDRNet:
 def inpainter(**options) -> MDRNetInpainter:
     network = generator(**options)
     if network.memory is not None:
-        network.memory.scaled.fill_(True)
+        network.memory.started.fill_(True)
     return MDRNetInpainter(network, priors())
 
 

@@ -23,6 +23,7 @@ from replication.papers.checks import (
     label,
     listed,
     number,
+    refutation,
 )
 
 RATIOS = ("1-20%", "20-40%", "40-60%")
@@ -134,6 +135,12 @@ def _grows(values: Values, dataset: str, metric: str) -> np.ndarray:
     return np.asarray(gains[2] > np.maximum(gains[0], gains[1]))
 
 
+def _against_growth(values: Values) -> float:
+    """C11 fails if the gain at 40-60% is surely not above one of the two others in one series."""
+    gains = (_gains(values, *series) for series in _SERIES)
+    return refutation([np.asarray(largest > other) for *others, largest in gains for other in others])
+
+
 def _largest_gain_at_largest_holes(values: Values) -> np.ndarray:
     """C11."""
     return np.logical_and.reduce([_grows(values, dataset, metric) for dataset, metric in _SERIES])
@@ -200,17 +207,25 @@ def _psnr_words(values: Values) -> str:
     return f"PSNR at 40-60% over m = 32 to 512: {psnrs}. The rest of column m=512 against m=128: {', '.join(rest)}."
 
 
+def _steps_to_peak(values: Values, ratio: str, metric: str, m: int) -> np.ndarray:
+    """Whether each step over Table 4's sizes goes as it must for a peak at m: bool (4, ...)."""
+    steps = np.diff([_memory(values, slots, ratio, metric) for slots in SLOTS], axis=0)
+    peak = SLOTS.index(m)
+    return np.concatenate([steps[:peak] >= 0, steps[peak:] <= 0])
+
+
 def is_unimodal(values: Values, ratio: str, metric: str) -> np.ndarray:
     """Whether quality over m in Table 4 never falls before, and never rises after, a peak at 64 or 128."""
-    steps = np.diff([_memory(values, m, ratio, metric) for m in SLOTS], axis=0)
-
-    def peaks_at(m: int) -> np.ndarray:
-        peak = SLOTS.index(m)
-        return (steps[:peak] >= 0).all(axis=0) & (steps[peak:] <= 0).all(axis=0)
-
-    return peaks_at(64) | peaks_at(128)
+    return np.logical_or.reduce([_steps_to_peak(values, ratio, metric, m).all(axis=0) for m in _PEAKS])
 
 
+def _against_unimodal(values: Values) -> float:
+    """C22 fails if one curve has a step that surely goes wrong for a peak at 64, and one for a peak at 128."""
+    curves = [max(refutation(_steps_to_peak(values, *curve, m)) for m in _PEAKS) for curve in _CURVES]
+    return min(1.0, len(curves) * min(curves))
+
+
+_PEAKS = (64, 128)
 _CURVES = tuple((ratio, metric) for ratio in RATIOS for metric in METRICS)
 
 
@@ -280,7 +295,7 @@ _TABLE1 = tuple(
 _MEMORIES = tuple(Cell(4, "CelebA-HQ", slots(m), ratio, k) for m in SLOTS for ratio in RATIOS for k in METRICS)
 
 RULES: dict[str, Rule] = {
-    "C11": Rule(_TABLE1, _largest_gain_at_largest_holes, _gain_words),
+    "C11": Rule(_TABLE1, _largest_gain_at_largest_holes, _gain_words, _against_growth),
     "C20": Rule(tuple(cell for row in _SAME_RUN for cell in row), _one_run, _one_run_words),
     "C21": Rule(
         tuple(
@@ -291,7 +306,7 @@ RULES: dict[str, Rule] = {
         _psnr_fits_its_column,
         _psnr_words,
     ),
-    "C22": Rule(_MEMORIES, _all_unimodal, _unimodal_words),
+    "C22": Rule(_MEMORIES, _all_unimodal, _unimodal_words, _against_unimodal),
     "C25": Rule((), _own_slots_are_cheaper, _cost_words),
     "C26": Rule(tuple(c for d in DATASETS for c in _errors(d).values()), _ctsdg_rows_agree, _ctsdg_words),
 }
