@@ -147,6 +147,15 @@ class EvaluationPairs:
         table = pd.read_csv(io.BytesIO(content), dtype={"image_id": str, "bucket": str}, keep_default_na=False)
         return cls(path, table, card)
 
+    @property
+    def content_sha256(self) -> str:
+        """Digest of what is shown: the pairs' table and the pixels of faces and masks.
+
+        The table's own sha256 has rows and names only, and another data set may have the same ones.
+        """
+        shown = (self.card[key] for key in ("sha256", "faces_sha256", "masks_sha256"))
+        return hashlib.sha256(" ".join(shown).encode()).hexdigest()
+
     def bucket(self, name: str, per_bucket: int | None = None) -> pd.DataFrame:
         """The pairs of one bucket in their order, the first `per_bucket` of them if given.
 

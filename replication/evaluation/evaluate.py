@@ -134,7 +134,7 @@ def evaluate(
             "image_size": store.size,
             "images_per_bucket": counts[next(iter(counts))] if len(set(counts.values())) == 1 else counts,
             "features": extractor.name,
-            "pairs": pairs.card["sha256"],
+            "pairs": pairs.content_sha256,
             "protocol": block,
         }
     ]
@@ -143,7 +143,7 @@ def evaluate(
         "dataset": dataset,
         "faces_sha256": store.card["sha256"],
         "masks_sha256": masks.card["sha256"],
-        "pairs_sha256": pairs.card["sha256"],
+        "pairs_sha256": pairs.content_sha256,
         "identical_images": {b: int((t["PSNR"] == PSNR_CAP).sum()) for b, t in zip(BUCKETS, tables, strict=True)},
         "samples": {bucket: len(pictures) for bucket, pictures in kept.items()},
         "metrics": metrics,

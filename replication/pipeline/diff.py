@@ -278,9 +278,12 @@ class _Pair:
         return stored, (*notes, f"unpaired: {reason}")
 
     def _degrees(self, bucket: str) -> float:
-        """Degrees of freedom behind stored intervals: seeds limit them, else images, else as good as none do."""
-        if (seeds := min(self.old.seeds, self.new.seeds)) > 1:
-            return seeds - 1
+        """Degrees of freedom behind stored intervals: seeds limit them, else images, else as good as none do.
+
+        A side with one seed has no part for it; one with several has, and its tails are as heavy as its seeds are few.
+        """
+        if several := [side.seeds for side in (self.old, self.new) if side.seeds > 1]:
+            return min(several) - 1
         counts = [side.images(bucket) for side in (self.old, self.new)]
         return max(1, min(counts) - 1) if all(isinstance(count, int) for count in counts) else 1e6
 

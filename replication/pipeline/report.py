@@ -24,7 +24,7 @@ from replication.reporting.costs import cost_table, load_costs, write_costs
 from replication.reporting.curves import curve_figures, load_runs
 from replication.reporting.figures import showface_figures
 from replication.reporting.plot_data import write_plot_data
-from replication.reporting.provenance import provenance
+from replication.reporting.provenance import made_by, provenance
 from replication.reporting.site import Section, build_site
 from replication.reporting.style import save_figure
 from replication.reporting.table_formats import to_html, write_table
@@ -43,12 +43,13 @@ def _metrics(parameters: Parameters) -> dict[str, dict[str, Any]]:
     """
     found = load_metrics(paths.METRICS, _names(parameters))
     for name, content in found.items():
-        version = content["made_by"][0].get("protocol", {}).get("version")
+        version = made_by(content).get("protocol", {}).get("version")
         if version != VERSION:
             stage = "evaluate_baseline" if name in parameters.baselines else "evaluate"
+            measured = "names no version" if version is None else f"was measured under version {version}"
             raise InputError(
-                f"{paths.METRICS / name}.json was measured under version {version} of the protocol, this is version "
-                f"{VERSION}; run `dvc repro {stage}@{name}`"
+                f"{paths.METRICS / name}.json {measured} of the protocol, this is version {VERSION}; "
+                f"run `dvc repro {stage}@{name}`"
             )
     return found
 

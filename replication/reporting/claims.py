@@ -240,8 +240,8 @@ def read_claims_csv(path: str | Path) -> pd.DataFrame:
     if tuple(claims.columns) != COLUMNS:
         raise InputError(f"{path} has columns {', '.join(claims.columns)}; run `python -m replication claims`.")
     known = [(paper, claim) for paper in PAPERS for claim in load_claims(paper).id]
-    answers = claims[["paper_supports", "comparable"]].dtypes
-    current = (answers == bool).all() and set(claims.verdict) <= set(VERDICTS)
+    answers = {*claims.paper_supports, *claims.comparable}
+    current = answers <= {True, False} and set(claims.verdict) <= set(VERDICTS)
     if list(zip(claims.paper, claims.id, strict=True)) != known or not current:
         raise InputError(f"{path} was written by another version of the claims; run `python -m replication claims`.")
     return claims.assign(probability=pd.to_numeric(claims.probability))

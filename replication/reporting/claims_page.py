@@ -85,10 +85,10 @@ def _reading(metrics: Mapping[str, Mapping[str, Any]]) -> str:
         f"<p>One executable check per claim runs on the printed tables and on the measured ones. P is the share of "
         f"{DRAWS:,} joint draws (a bootstrap over the test images, the same images for all experiments on one data "
         f"set) in which the whole check holds, all its comparisons at once: <b>supported</b> from {SUPPORTED}. "
-        f"<b>Contradicted</b>: one comparison by itself fails beyond chance (p at most {CONTRADICTED} after Bonferroni's "
-        f"correction for the number of comparisons in the claim). <b>Not resolved</b>: neither. {luck} <b>Not run</b>: an experiment "
-        f"or a number that the check needs is missing. <b>Not comparable</b>: the claim is an amount that belongs to "
-        f"the paper's data.</p>"
+        f"<b>Contradicted</b>: one comparison by itself fails beyond chance (p at most {CONTRADICTED} after "
+        f"Bonferroni's correction for the number of comparisons in the claim). <b>Not resolved</b>: neither. {luck} "
+        f"<b>Not run</b>: an experiment or a number that the check needs is missing, or the claim is about the paper's "
+        f"print. <b>Not comparable</b>: the claim is an amount that belongs to the paper's data.</p>"
     )
 
 

@@ -44,8 +44,8 @@ class Provenance:
     items: (label, value) pairs to print. notice: the sentences on comparability with the paper, empty when
     there is nothing to warn of. differences: one sentence per field in which experiments disagree.
     comparable_rows: False when a disagreement forbids ranking the rows against each other. stand_in: what
-    plays the role of the paper's data sets ("drawn faces"), empty when those themselves were used. one_seed:
-    whether an experiment was trained only once.
+    plays the role of the paper's data sets ("drawn faces"), empty when those themselves were used. trained_once:
+    the experiments that were trained with one seed only.
     """
 
     items: tuple[tuple[str, str], ...]
@@ -53,7 +53,7 @@ class Provenance:
     differences: tuple[str, ...]
     comparable_rows: bool
     stand_in: str = ""
-    one_seed: bool = False
+    trained_once: tuple[str, ...] = ()
 
     def line(self) -> str:
         """The items in one line, for captions; without the note, which is a sentence."""
@@ -107,7 +107,7 @@ def provenance(records: Mapping[str, Mapping[str, Any]], *, same_schedule: bool 
         (*breaking, *mild),
         not breaking,
         " or ".join(kind for kind in kinds if kind),
-        one_seed=any(not isinstance(record.get("seed"), list) for record in records.values()),
+        trained_once=tuple(name for name, record in records.items() if not isinstance(record.get("seed"), list)),
     )
 
 

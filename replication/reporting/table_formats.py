@@ -137,17 +137,16 @@ def change_sentence(table: ResultTable) -> str:
     counted = f" The sign agrees with the paper's in {same} of the {known} cells where both have one" if known else ""
     if known:
         counted += f", and in {same_beyond} of the {beyond} in bold." if beyond else "; none is beyond chance."
-    few = table.provenance.one_seed
+    once = table.provenance.trained_once
+    luck = ""
+    if once:
+        which = "Each network was" if len(once) == len(table.records) else f"Of the networks, {', '.join(once)} were"
+        luck = f" {which} trained once: there the interval knows nothing of another training."
     return (
         f"Change against {table.layout.against}: value of the variant minus value of {table.layout.against}, "
         f"measured and in the paper; ✓ same sign, ✗ opposite sign, no mark where a change is zero as printed "
         f"or not known. Bold: beyond chance, that is, zero lies outside the 95 % interval of the difference on the "
-        f"same test images (in brackets; each cell by itself, so about one in twenty is bold by luck).{counted}"
-        + (
-            " Each network was trained once, all from the same start: the interval knows nothing of another training."
-            if few
-            else ""
-        )
+        f"same test images (in brackets; each cell by itself, so about one in twenty is bold by luck).{counted}{luck}"
     )
 
 

@@ -70,6 +70,27 @@ LAYOUTS = {
 }
 
 
+_CELL = ["dataset", "method", "mask_ratio", "metric"]
+CSV_COLUMNS = (
+    "table",
+    *_CELL,
+    "measured",
+    "low",
+    "high",
+    "images",
+    "seeds",
+    "paper",
+    "change",
+    "change_low",
+    "change_high",
+    "change_paper",
+    "signs",
+    "experiment",
+    "comparable",
+    "measured_on",
+)
+
+
 @dataclass(frozen=True)
 class ResultTable:
     """One table, measured and printed.
@@ -96,46 +117,52 @@ class ResultTable:
         return "/".join(sorted(set(names))) or "FID"
 
     def to_csv(self) -> str:
-        """The table in long form: table,dataset,method,mask_ratio,metric,measured,low,high,paper,experiment,comparable,
-        measured_on.
+        """The table in long form, one row a number, with the columns CSV_COLUMNS.
 
-        Numbers keep their full precision; not measured is empty. comparable: whether `measured` may be set beside
-        `paper`; measured_on: which images, and their width in pixels. FD and FID are different metrics, so a measured
-        FD gets a row of its own and the paper's FID stays in the FID row, where `experiment` is then empty.
+        Numbers keep their full precision; not measured is empty. images, seeds: how many are behind `measured`.
+        comparable: whether `measured` may be set beside `paper`; measured_on: which images, and their width in pixels.
+        In ablations change, change_low, change_high are `measured` minus that of the full model, with the 95 %
+        interval, change_paper is the same of the printed values, and signs says whether the two have the same sign.
+        FD and FID are different metrics, so a measured FD gets a row of its own and the paper's FID stays in the FID
+        row, where `experiment` is then empty.
         """
-
-        def conditions(experiment: str) -> tuple[bool | None, str]:
-            record = self.records.get(experiment)
-            if record is None:
-                return None, ""
-            images, size = record.get("dataset_title", record.get("dataset")), record.get("image_size")
-            return bool(record.get("comparable", False)), f"{images}, {size}x{size}"
-
+        changes = {} if self.changes is None else self.changes.set_index(_CELL).to_dict("index")
         rows = []
         for cell in self.cells.itertuples():
-            key = (self.layout.number, cell.dataset, cell.method, cell.mask_ratio)
+            key = dict(zip(_CELL, (cell.dataset, cell.method, cell.mask_ratio, cell.metric), strict=True))
+            change = changes.get(tuple(key.values()), {})
+            measured = {
+                "metric": cell.measured_as,
+                "measured": cell.measured,
+                "low": cell.low,
+                "high": cell.high,
+                "experiment": cell.experiment,
+                "change": change.get("measured"),
+                "change_low": change.get("low"),
+                "change_high": change.get("high"),
+                "signs": change.get("agreement"),
+                **self._conditions(cell.experiment, cell.mask_ratio),
+            }
+            paper = {"paper": cell.paper, "change_paper": change.get("paper")}
             if cell.metric == "FID" and self.frechet == "FD":
-                measured = (cell.measured, cell.low, cell.high, math.nan, cell.experiment)
-                rows.append((*key, "FD", *measured, *conditions(cell.experiment)))
-                rows.append((*key, "FID", math.nan, math.nan, math.nan, cell.paper, "", *conditions("")))
+                rows += [key | measured | {"metric": "FD"}, key | paper]
             else:
-                measured = (cell.measured, cell.low, cell.high, cell.paper, cell.experiment)
-                rows.append((*key, cell.measured_as, *measured, *conditions(cell.experiment)))
-        columns = [
-            "table",
-            "dataset",
-            "method",
-            "mask_ratio",
-            "metric",
-            "measured",
-            "low",
-            "high",
-            "paper",
-            "experiment",
-            "comparable",
-            "measured_on",
-        ]
-        return pd.DataFrame(rows, columns=columns).to_csv(index=False, lineterminator="\n")
+                rows.append(key | measured | paper)
+        table = pd.DataFrame(rows, columns=list(CSV_COLUMNS)).assign(table=self.layout.number)
+        return table.astype({"images": "Int64", "seeds": "Int64"}).to_csv(index=False, lineterminator="\n")
+
+    def _conditions(self, experiment: str, ratio: str) -> dict[str, Any]:
+        """How many images and trainings are behind a number, on what it was measured; empty without experiment."""
+        if (record := self.records.get(experiment)) is None:
+            return {}
+        images, seeds = record.get("images_per_bucket"), record.get("seeds")
+        shown, size = record.get("dataset_title", record.get("dataset")), record.get("image_size")
+        return {
+            "images": images.get(ratio) if isinstance(images, Mapping) else images,
+            "seeds": len(seeds) if isinstance(seeds, list) else 1,
+            "comparable": bool(record.get("comparable", False)),
+            "measured_on": f"{shown}, {size}x{size}",
+        }
 
     def agreement(self) -> tuple[int, int]:
         """(number of changes whose sign agrees with the paper, number whose sign can be compared)."""

@@ -6,7 +6,7 @@ import pytest
 from replication.data.irregular_masks import draw_mask_store
 from replication.data.masks import BUCKETS, bucket_of, reach_border
 from replication.data.pairs import COLUMNS, EvaluationPairs, write_pairs
-from replication.data.store import write_store
+from replication.data.store import Chunk, write_store
 from replication.errors import InputError
 
 
@@ -37,6 +37,18 @@ def test_same_seed_same_file_other_seed_other_pairs(tmp_path, pairs, faces, mask
     assert again.path.read_bytes() == pairs.path.read_bytes()
     other = write_pairs(tmp_path / "other.csv", faces, masks, seed=5)
     assert other.card["sha256"] != pairs.card["sha256"]
+
+
+def test_the_same_rows_of_other_pictures_are_other_pairs(tmp_path, pairs, faces, masks):
+    """As of faces drawn anew with another seed: the same row numbers and names."""
+    pictures = np.asarray(faces.images) ^ 1
+    index = faces.index[[name for name in faces.index if name in ("id", "split")]]
+    other = write_store(
+        tmp_path / "other", name=faces.name, size=faces.size, chunks=[Chunk(pictures, index)], source={}
+    )
+    again = write_pairs(tmp_path / "again.csv", other, masks, seed=4)
+    assert again.card["sha256"] == pairs.card["sha256"] and again.content_sha256 != pairs.content_sha256
+    assert EvaluationPairs.open(pairs.path).content_sha256 == pairs.content_sha256
 
 
 def test_fewer_images_are_among_more_and_the_same_in_every_bucket(tmp_path, faces, masks):

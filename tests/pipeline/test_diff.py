@@ -160,6 +160,20 @@ def test_several_seeds(cached):
     assert all("3 seeds" not in row.cells()[-1] for row in rows)  # the old side has one
 
 
+def test_without_the_cache_few_seeds_of_one_side_count(checkout):
+    """Stored intervals of three seeds are t intervals with two degrees of freedom, whatever the other side has."""
+
+    def p() -> float:
+        (row,) = (r for r in diff().rows if (r.experiment, r.bucket, r.metric) == ("full", "1-20%", "PSNR"))
+        assert row.basis == "unpaired"
+        return row.p
+
+    checkout.evaluate("full", 3, better=3.0, seeds=3)
+    few = p()
+    checkout.edit("full", lambda _, record: record.update(seeds=[0]))
+    assert few > 10 * p()
+
+
 def test_the_same_weights_measured_otherwise_are_noted(cached):
     cached.evaluate("full", 1, images=50, pairs=3)
     rows = [row for row in diff().rows if row.experiment == "full"]

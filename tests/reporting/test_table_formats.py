@@ -8,7 +8,7 @@ import pytest
 
 from replication.papers import SHOWFACE_ROWS, load_table
 from replication.reporting.escaping import html_text, latex_text, markdown_text
-from replication.reporting.table_formats import table_grid, to_html, to_latex, to_markdown, write_table
+from replication.reporting.table_formats import change_sentence, table_grid, to_html, to_latex, to_markdown, write_table
 from replication.reporting.tables import LAYOUTS, result_table
 
 NASTY = r"a<b> & \c_{d} 5% $x$ #1 ~ ^ |*`"
@@ -94,6 +94,17 @@ def test_latex_rows_have_one_width(table):
                 spans = [int(n) for n in re.findall(r"\\multicolumn\{(\d+)\}", line)]
                 assert line.count(" & ") + 1 + sum(n - 1 for n in spans) == len(columns)
     assert to_latex(table).count("{") == to_latex(table).count("}")
+
+
+def test_what_was_trained_once_is_named(file_of):
+    def sentence(**seeds) -> str:
+        metrics = {name: file_of(name, **({"seed": s} if s else {})) for name, s in seeds.items()}
+        table = result_table(2, paper=load_table("showface", 2), experiments=SHOWFACE_ROWS, metrics=metrics)
+        return change_sentence(table)
+
+    assert "Each network was trained once" in sentence(full=0, no_mrem=0)
+    assert "Of the networks, no_mrem were trained once" in sentence(full=[0, 1, 2], no_mrem=0)
+    assert "trained once" not in sentence(full=[0, 1], no_mrem=[0, 1])
 
 
 def test_special_characters_from_files_are_escaped_everywhere(file_of):

@@ -9,7 +9,7 @@ import pytest
 
 from replication.errors import InputError
 from replication.papers import SHOWFACE_ROWS, load_table
-from replication.reporting.tables import LAYOUTS, load_metrics, result_table, showface_tables
+from replication.reporting.tables import CSV_COLUMNS, LAYOUTS, load_metrics, result_table, showface_tables
 
 
 def build(number: int, metrics: dict) -> object:
@@ -122,20 +122,7 @@ def test_table_4_compares_with_128_slots(metrics):
 def test_csv_round_trip_keeps_precision_and_separates_fd_from_fid(metrics):
     table = build(3, metrics)
     csv = pd.read_csv(io.StringIO(table.to_csv()))
-    assert list(csv) == [
-        "table",
-        "dataset",
-        "method",
-        "mask_ratio",
-        "metric",
-        "measured",
-        "low",
-        "high",
-        "paper",
-        "experiment",
-        "comparable",
-        "measured_on",
-    ]
+    assert tuple(csv) == CSV_COLUMNS
     fd, fid = csv[csv.metric == "FD"], csv[csv.metric == "FID"]
     assert len(fd) == len(fid) == 12
     assert fd.paper.isna().all()
@@ -147,6 +134,26 @@ def test_csv_round_trip_keeps_precision_and_separates_fd_from_fid(metrics):
     assert (cell.paper, cell.experiment) == (24.177, "full")
     assert (cell.comparable, cell.measured_on) == (False, "drawn faces, studio, 64x64")
     assert fid.comparable.isna().all() and fid.measured_on.isna().all()  # nothing was measured there
+    assert cell.seeds == 1 and cell.images == metrics["full"]["made_by"][0]["images_per_bucket"]
+    assert math.isnan(cell.change)  # Full itself
+
+
+def test_csv_has_changes_with_their_intervals(file_of):
+    metrics = {"full": file_of("full"), "no_mrem": file_of("no_mrem", quality=1.5, seeds=[0, 1])}
+    table = result_table(
+        2,
+        paper=load_table("showface", 2),
+        experiments=SHOWFACE_ROWS,
+        metrics=metrics,
+        differences=lambda full, variant, ratio, metric: (-0.5, 4.0),
+    )
+    csv = pd.read_csv(io.StringIO(table.to_csv())).set_index(["method", "mask_ratio", "metric"])
+    row = csv.loc[("w/o MREM", "40-60%", "L1_percent")]
+    assert row.change == pytest.approx(2.5) and (row.change_low, row.change_high) == (-0.5, 4.0)
+    assert row.change_paper == pytest.approx(2.959 - 2.937) and (row.signs, row.seeds) == ("agrees", 2)
+    fd, fid = csv.loc[("w/o MREM", "40-60%", "FD")], csv.loc[("w/o MREM", "40-60%", "FID")]
+    assert fd.change > 0 and math.isnan(fd.change_paper)
+    assert math.isnan(fid.change) and fid.change_paper == pytest.approx(13.359 - 12.086)
 
 
 def test_csv_has_one_fid_row_when_fid_was_measured(file_of):
