@@ -125,9 +125,10 @@ def _train(
             "trained_parameters": sum(p.numel() for p in trainable.parameters()),
             "config": config,
         }
-        save_weights(paths.model(name), trainable.inference_weights(), card, report.history)
+        weights = trainable.inference_weights()
+        card["parameters"] = _parameters_of(trainable, weights)
+        save_weights(paths.model(name), weights, card, report.history)
         cost = {
-            "parameters": read_card(paths.model(name))["parameters"],
             "seconds": round(report.seconds, 1),
             "images_per_s": round(report.images_per_s, 1),
             "loader_wait": round(report.loader_wait, 4),
@@ -141,6 +142,12 @@ def _train(
         remove_other_runs(report.state_folder)
     group.barrier()
     return report
+
+
+def _parameters_of(trainable: Trainable, weights: dict[str, torch.Tensor]) -> int:
+    """Numbers among the stored weights that were trained: no memory slots, no statistics of a norm."""
+    trained = {parameter.data_ptr() for parameter in trainable.parameters()}
+    return sum(tensor.numel() for tensor in weights.values() if tensor.data_ptr() in trained)
 
 
 def _batches(
@@ -206,10 +213,16 @@ def train_parser(parameters: Parameters) -> FitReport | None:
 def _import_parser(parameters: Parameters, file: Path, network: dict[str, Any]) -> None:
     """The published weights under this pipeline's names: hash-checked, never unpickled, stored as safetensors."""
     parser = published_parser(file)
-    card = {"name": "parser", "method": "bisenet", "source": file.name, "source_sha256": PUBLISHED_SHA256}
+    count = sum(parameter.numel() for parameter in parser.parameters())
+    card = {
+        "parameters": count,
+        "name": "parser",
+        "method": "bisenet",
+        "source": file.name,
+        "source_sha256": PUBLISHED_SHA256,
+    }
     save_weights(paths.model("parser"), parser.state_dict(), card | {"config": {"network": network}})
-    stored = {"parameters": read_card(paths.model("parser"))["parameters"], "commit": code_commit()}
-    write_json(paths.COSTS / "parser.json", card | stored)
+    write_json(paths.COSTS / "parser.json", card | {"commit": code_commit()})
 
 
 def train_reconstruction(parameters: Parameters) -> FitReport:

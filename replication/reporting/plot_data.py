@@ -17,7 +17,7 @@ from replication.reporting.curves import Run
 
 POINTS = 60  # of a curve: each is the mean over its part of the run
 SCALARS = ("reconstruction", "generator", "discriminator")  # of MDRNets' histories
-METRICS = ("L1_percent", "PSNR", "SSIM", "FID", "FD")
+METRICS = ("L1_percent", "PSNR", "SSIM")
 
 
 def write_plot_data(
@@ -25,11 +25,13 @@ def write_plot_data(
 ) -> list[Path]:
     """Write <scalar>.csv (images_seen, a column per MDRNet run) and <metric>.csv (hole_percent, one per experiment).
 
+    frechet.csv has the Fréchet distance, FD or FID; where experiments mix the two, FD.csv and FID.csv stand instead.
     hole_percent: middle of the bucket, 10, 30 or 50: dvc's line charts draw nothing over a text like "1-20%".
     runs: as `curves.load_runs` gives them; those of other methods are left out. metrics: experiment -> metrics file.
     """
     tables = {scalar: _curve_table(runs, scalar) for scalar in SCALARS}
     tables |= {metric: _metric_table(metrics, metric) for metric in METRICS}
+    tables |= _frechet_tables(metrics)
     written = []
     for name, table in tables.items():
         if table.shape[1] > 1:
@@ -49,6 +51,13 @@ def _curve_table(runs: Mapping[str, Run], scalar: str) -> pd.DataFrame:
         means = run.history.groupby(part).agg({"images_seen": "last", scalar: "mean"}).rename(columns={scalar: name})
         table = table.merge(means, on="images_seen", how="outer")
     return table.sort_values("images_seen")
+
+
+def _frechet_tables(metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, pd.DataFrame]:
+    """One table under a name that dvc.yaml can know, unless two different distances would share its axis."""
+    tables = {name: _metric_table(metrics, name) for name in ("FID", "FD")}
+    found = {name: table for name, table in tables.items() if table.shape[1] > 1}
+    return {"frechet": table for table in found.values()} if len(found) == 1 else found
 
 
 def _metric_table(metrics: Mapping[str, Mapping[str, Any]], metric: str) -> pd.DataFrame:

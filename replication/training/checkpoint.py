@@ -215,7 +215,7 @@ def save_weights(
     Args:
         tensors: what inference needs; stored contiguous, on the CPU, in their own dtype.
         card: JSON values: name, method, config, dataset, steps, seed, commit ... `weights_sha256` and
-            `parameters` (numbers stored) are added.
+            `parameters` (all numbers stored, where the card does not say how many of them were trained) are added.
         history: a JSONL history, converted; None writes no history.csv.
     """
     from safetensors.torch import save_file  # only needed here

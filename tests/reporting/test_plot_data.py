@@ -34,4 +34,4 @@ def test_metrics_by_mask_ratio(file_of, tmp_path):
     table = pd.read_csv(tmp_path / "PSNR.csv")
     assert list(table) == ["hole_percent", "full", "pconv"] and list(table.hole_percent) == [10, 30, 50]
     assert table.full.iloc[0] == 37.0
-    assert (tmp_path / "FD.csv").exists() and not (tmp_path / "FID.csv").exists()
+    assert (tmp_path / "frechet.csv").exists() and not list(tmp_path.glob("F*.csv"))
