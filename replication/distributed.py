@@ -155,7 +155,14 @@ def current() -> Distributed:
             if torch.cuda.is_available():
                 torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
                 backend = "cpu:gloo,cuda:nccl"
-            dist.init_process_group(backend)
+            try:
+                dist.init_process_group(backend)
+            except (dist.DistError, ValueError) as error:
+                place = ":".join(os.environ.get(key, "?") for key in ("MASTER_ADDR", "MASTER_PORT"))
+                raise InputError(
+                    f"the processes could not meet at {place} (MASTER_ADDR:MASTER_PORT): {str(error).splitlines()[0]}; "
+                    "is the port free, and can every machine reach it?"
+                ) from error
             atexit.register(leave)
         _together = Distributed(dist.get_rank(), dist.get_world_size())
     return _together

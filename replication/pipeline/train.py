@@ -24,7 +24,7 @@ from replication.data.loader import TrainingBatches, tensor_to_images
 from replication.data.masks import MaskStore
 from replication.data.store import FaceStore
 from replication.device import arithmetic, choose_device
-from replication.errors import InputError
+from replication.errors import InputError, RunError
 from replication.layers.patch_gan import PatchGAN
 from replication.losses.partial_convolution import PConvLoss
 from replication.methods.mdrnet import MDRNet, MDRNetSize
@@ -214,13 +214,8 @@ def _import_parser(parameters: Parameters, file: Path, network: dict[str, Any]) 
     """The published weights under this pipeline's names: hash-checked, never unpickled, stored as safetensors."""
     parser = published_parser(file)
     count = sum(parameter.numel() for parameter in parser.parameters())
-    card = {
-        "parameters": count,
-        "name": "parser",
-        "method": "bisenet",
-        "source": file.name,
-        "source_sha256": PUBLISHED_SHA256,
-    }
+    card = {"name": "parser", "method": "bisenet", "parameters": count}
+    card |= {"source": file.name, "source_sha256": PUBLISHED_SHA256}
     save_weights(paths.model("parser"), parser.state_dict(), card | {"config": {"network": network}})
     write_json(paths.COSTS / "parser.json", card | {"commit": code_commit()})
 
@@ -397,7 +392,7 @@ def _together(parameters: Parameters, *verb: str) -> bool:
     """Run a verb by torchrun where run.processes asks for several processes and this is not one of them.
 
     Raises:
-        RuntimeError: torchrun failed; its own messages are above.
+        RunError: torchrun failed; its own messages are above.
     """
     processes = parameters.run.processes
     if processes == 1 or "WORLD_SIZE" in os.environ:
@@ -405,7 +400,7 @@ def _together(parameters: Parameters, *verb: str) -> bool:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     done = subprocess.run([*command, "-m", "replication", *verb], check=False)
     if done.returncode:
-        raise RuntimeError(f"{' '.join(verb)} with {processes} processes failed (exit status {done.returncode})")
+        raise RunError(f"{' '.join(verb)} with {processes} processes failed (exit status {done.returncode})")
     return True
 
 

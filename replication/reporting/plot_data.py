@@ -57,7 +57,7 @@ def _frechet_tables(metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, pd.Da
     """One table under a name that dvc.yaml can know, unless two different distances would share its axis."""
     tables = {name: _metric_table(metrics, name) for name in ("FID", "FD")}
     found = {name: table for name, table in tables.items() if table.shape[1] > 1}
-    return {"frechet": table for table in found.values()} if len(found) == 1 else found
+    return {"frechet": next(iter(found.values()))} if len(found) == 1 else found
 
 
 def _metric_table(metrics: Mapping[str, Mapping[str, Any]], metric: str) -> pd.DataFrame:

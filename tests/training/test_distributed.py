@@ -82,6 +82,18 @@ def test_one_process_is_a_group_of_one():
     group.barrier()
 
 
+def test_processes_that_cannot_meet_say_where(monkeypatch):
+    for key, value in {"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0", "MASTER_ADDR": "localhost"}.items():
+        monkeypatch.setenv(key, value)
+    with socket.socket() as taken:
+        taken.bind(("localhost", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        monkeypatch.setenv("MASTER_PORT", str(port))
+        with pytest.raises(InputError, match=f"could not meet at localhost:{port}"):
+            current()
+
+
 def test_buckets_part_by_type_and_size():
     big = torch.empty(BUCKET_BYTES // 4 // 2 + 1)
     tensors = [torch.empty(2), torch.empty(2, dtype=torch.int64), torch.empty(3), big, big]
