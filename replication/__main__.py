@@ -164,7 +164,18 @@ def _plots(arguments: argparse.Namespace) -> None:
 def _figures(arguments: argparse.Namespace) -> None:
     from replication.pipeline.report import write_figures
 
-    for path in write_figures(_parameters()):
+    for path in write_figures(_parameters(), experiment=arguments.experiment):
+        print(path)
+
+
+def _inspect(arguments: argparse.Namespace) -> None:
+    from replication.pipeline.inspect import inspect_pair, write_inspection
+
+    inspected = inspect_pair(
+        _parameters(), arguments.experiment, bucket=arguments.bucket, pair=arguments.pair, patch=arguments.patch
+    )
+    print(inspected.summary().to_string())
+    for path in write_inspection(inspected, Path(arguments.out or f"inspected/{arguments.experiment}")):
         print(path)
 
 
@@ -281,7 +292,14 @@ def _parser() -> argparse.ArgumentParser:
     verb("tables", _tables, "write ShowFace's tables")
     verb("costs", _costs, "write the table of what every training cost")
     verb("plots", _plots, "write the tables behind `dvc plots`")
-    verb("figures", _figures, "draw ShowFace's figures and the loss curves")
+    figures = verb("figures", _figures, "draw ShowFace's figures and the loss curves")
+    figures.add_argument("--experiment", default="full", help="whose tensors Figures 2 to 4 show (full)")
+    inspect = verb("inspect", _inspect, "look inside a trained experiment on one test pair: PNG files of every panel")
+    inspect.add_argument("experiment", help="a key of `experiments` in params.yaml")
+    inspect.add_argument("--bucket", default="40-60%", help="1-20%%, 20-40%% or 40-60%% (40-60%%)")
+    inspect.add_argument("--pair", type=int, default=0, help="number of the test pair within the bucket (0)")
+    inspect.add_argument("--patch", type=int, default=-1, help="correlation patch, row by row; -1: the hole's middle")
+    inspect.add_argument("--out", metavar="FOLDER", help="where the pictures go (inspected/EXPERIMENT)")
     verb("claims", _claims, "judge every claim on its paper's numbers and on the measured ones")
     verb("site", _site, "join everything in reports/index.html")
     diff = verb(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import re
 import types
 import typing
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ from replication.atomic import write_text
 from replication.errors import InputError
 
 PROFILES = Path(__file__).parent / "profiles"
+RESERVED = ("parser", "reconstruction", "attributes", "coarse_celebahq", "coarse_ffhq")
+"""Names of trained things that are no experiments: no experiment may be called so."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,11 @@ class Schedule:
     epochs: Positive | None = None
     images: Count | None = None
     decay: Literal["constant", "cosine"] = "constant"
+
+    def words(self) -> str:
+        length = f"{self.images:,} images" if self.epochs is None else f"{self.epochs:g} epochs"
+        betas = " and ".join(f"{beta:g}" for beta in self.betas)
+        return f"{length} in batches of {self.batch_size} with Adam, rate {self.lr:g} ({self.decay}), betas {betas}"
 
     def total_images(self, train_images: int) -> int:
         """Images to see: `images`, or epochs times the training set's size."""
@@ -399,9 +407,40 @@ def _build_dataclass(kind: type, value: Any, path: str) -> Any:
     return kind(**built)
 
 
+def _stated_by_the_paper(p: Parameters) -> dict[str, tuple[Any, Any]]:
+    """What numbers that stand beside ShowFace's have to share with it: key -> (value here, value there)."""
+
+    def recipe(epochs: int) -> Schedule:
+        return Schedule(batch_size=8, lr=2e-4, betas=(0.9, 0.99), epochs=epochs)
+
+    stated = {
+        "image_size": (p.image_size, 256),
+        "data.celebahq.source": (p.data.celebahq.source, "photos"),
+        "data.ffhq.source": (p.data.ffhq.source, "photos"),
+        "masks.source": (p.masks.source, "nvidia"),
+        "evaluation.extractor": (p.evaluation.extractor, "inception"),
+        "evaluation.pairs_per_bucket": (p.evaluation.pairs_per_bucket, None),
+        "parser.source": (p.parser.source, "published"),
+        "perceptual.source": (p.perceptual.source, "vgg"),
+        "coarse.schedule": (p.coarse.schedule, recipe(100)),
+        "reconstruction.schedule": (p.reconstruction.schedule, recipe(30)),
+    }
+    schedules = {f"the schedule of {name}": (p.mdrnet_of(name).schedule, recipe(45)) for name in p.experiments}
+    return stated | schedules
+
+
 def _check_together(p: Parameters) -> None:
     """Rules that tie several values; each names the key to change."""
     size = p.image_size
+    for name in (*p.experiments, *p.baselines):
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in RESERVED:
+            section = "experiments" if name in p.experiments else "baselines"
+            raise InputError(
+                f"{section}.{name}: a name is made of a-z, 0-9 and _, begins with a letter, and is none of "
+                f"{', '.join(RESERVED)}"
+            )
+    if size % 8:  # the autoencoder behind InCo2 has stride 8
+        raise InputError(f"image_size: {size} must be a multiple of 8")
     if size % 2**p.coarse.levels:
         raise InputError(
             f"image_size: {size} must be a multiple of 2^coarse.levels = {2**p.coarse.levels}; take another size, or "
@@ -428,16 +467,11 @@ def _check_together(p: Parameters) -> None:
         raise InputError("parser.schedule: needed when parser.source is train")
     if p.parser.source == "published" and (p.parser.width, p.parser.output_stride) != (64, "8"):
         raise InputError("parser.width: the published parser has width 64 and output_stride 8")
-    if p.comparable and not (
-        p.image_size == 256
-        and p.evaluation.extractor == "inception"
-        and p.masks.source == "nvidia"
-        and (p.data.celebahq.source, p.data.ffhq.source) == ("photos", "photos")
-        and (p.mdrnet.schedule.epochs, p.coarse.schedule.epochs, p.reconstruction.schedule.epochs) == (45, 100, 30)
-    ):
-        raise InputError(
-            "comparable: may be true only for photos at 256 pixels, NVIDIA's masks, Inception and 45/100/30 epochs"
-        )
+    if p.comparable:
+        for key, (value, needed) in _stated_by_the_paper(p).items():
+            if value != needed:
+                words = needed.words() if isinstance(needed, Schedule) else needed
+                raise InputError(f"comparable: may be true only under the paper's conditions, but {key} is not {words}")
     if p.parser.source == "published" and not p.parser.weights:
         raise InputError("parser.weights: needed when parser.source is published")
     if p.evaluation.extractor == "inception" and not p.evaluation.inception_weights:

@@ -300,6 +300,48 @@ def test_activating_keeps_an_edited_file_beside(tmp_path):
     assert (tmp_path / "params.edited-2.yaml").read_text() == again
 
 
+PAPER_CONDITIONS = {
+    "image_size": 128,
+    "parser.source": "train",
+    "perceptual.source": "parser",
+    "evaluation.pairs_per_bucket": 200,
+    "mdrnet.schedule.lr": 1e-3,
+    "mdrnet.schedule.batch_size": 64,
+    "mdrnet.schedule.decay": "cosine",
+    "coarse.schedule.epochs": 10,
+    "reconstruction.schedule.betas": [0.5, 0.999],
+    "experiments.full.change": {"schedule": {"epochs": 1}},
+}
+
+
+@pytest.mark.parametrize("key", PAPER_CONDITIONS)
+def test_only_the_papers_conditions_are_comparable(tmp_path, key):
+    def change(data: dict) -> None:
+        *path, last = key.split(".")
+        for part in path:
+            data = data[part]
+        data[last] = PAPER_CONDITIONS[key]
+
+    named = {"mdrnet": "the schedule of full", "experiments": "the schedule of full"}.get(key.split(".")[0])
+    named = named or ".".join(key.split(".")[:2])
+    if key == "parser.source":
+        change_parser = change
+
+        def change(data: dict) -> None:
+            change_parser(data)
+            data["parser"]["schedule"] = {"batch_size": 16, "lr": 2e-3, "betas": [0.9, 0.99], "images": 16000}
+
+    with pytest.raises(InputError, match=f"comparable: may be true only .*, but {named} is not "):
+        load(tmp_path, change, "paper")
+    load(tmp_path, lambda data: (change(data), data.update(comparable=False)), "paper")
+
+
+@pytest.mark.parametrize("name", ["parser", "coarse_ffhq", "no semantic", "../x", "Full", ""])
+def test_names_of_experiments(tmp_path, name):
+    with pytest.raises(InputError, match=r"^experiments\..*: a name is made of a-z, 0-9 and _"):
+        load(tmp_path, lambda data: data["experiments"].update({name: {"dataset": "celebahq"}}))
+
+
 def test_a_profile_that_does_not_exist(tmp_path):
     with pytest.raises(InputError, match=r"profile 'smok' does not exist; did you mean 'smoke'\?"):
         activate_profile("smok", tmp_path / "params.yaml")

@@ -165,8 +165,9 @@ def interval(sample: Sample, metric: str, level: float = LEVEL) -> Interval:
 def difference(a: Sample, b: Sample, metric: str, level: float = LEVEL) -> Interval:
     """Interval of b - a: paired if both were measured on the same images of the same pairs, otherwise unpaired.
 
-    Seeds of the two are independent trainings, unless both samples come from the same ones (another bucket of
-    the same experiment), which are then paired too. Raises InputError for an unknown metric, a level outside
+    Seeds of the two count as independent trainings (they share their start and the order of their data, which as
+    a rule makes this too wide), unless both samples come from the same ones (another bucket of the same experiment),
+    which are then paired too. Raises InputError for an unknown metric, a level outside
     (0, 1), and a Fréchet distance whose features come from two networks.
     """
     return _difference(a, b, metric).interval(level)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -152,6 +153,17 @@ def open_pair(parameters: Parameters, experiment: str, bucket: str, pair: int):
     raise InputError(f"pair: {pair} is not in bucket {bucket}")
 
 
+PANELS = {
+    "overview": "Input, coarse face, parsing and completion",
+    "memory_reads": "Memory reads of each class",
+    "slot_usage": "Slot usage",
+    "correlation": "Correlation of a hole patch",
+    "spade": "SPADE inputs",
+    "error": "Error per pixel",
+}
+"""Methods of `Inspected` that draw, in the order of the notebook, and what they show."""
+
+
 @dataclass(frozen=True)
 class Inspected:
     """One pair through one trained network; each method draws one panel."""
@@ -203,6 +215,19 @@ class Inspected:
         from replication.reporting.inspection import error_panel
 
         return error_panel(self.tensors, title=self.title)
+
+
+def write_inspection(inspected: Inspected, folder: Path) -> list[Path]:
+    """Every panel as <folder>/<panel>.png, as the notebook shows them; what an ablation lacks is left out."""
+    from replication.reporting.style import save_figure
+
+    written = []
+    for panel, words in PANELS.items():
+        drawn = getattr(inspected, panel)()
+        for figure in drawn if isinstance(drawn, list) else [drawn]:
+            path = folder / f"{panel}.png"
+            written.append(save_figure(figure, path, title=f"{words}: {inspected.title}", caption="", alt=words))
+    return written
 
 
 def inspect_pair(

@@ -94,24 +94,24 @@ def figure1(
     *,
     names: Mapping[str, str] = DATASET_NAMES,
     subtitle: str = "",
-    rows: int = 2,
-    pairs_per_row: int = 4,
+    rows: int = 3,
+    pairs_per_row: int = 2,
 ) -> Figure:
-    """Figure 1: masked input beside completion, large holes (data set -> samples of the full network)."""
+    """Figure 1: large holes completed, with mask and ground truth (data set -> samples of the full network)."""
+    heads = ("masked input", "mask", "completed", "ground truth")
     grid, labels = [], []
     for dataset, own in samples.items():
         chosen = _with_large_holes(own, rows * pairs_per_row)
         for start in range(0, len(chosen), pairs_per_row):
             row = []
             for k in chosen[start : start + pairs_per_row]:
-                row += [_input(own, k), _completion(own, k)]
-            row += [Tile(np.full_like(own.images[0], 255))] * (2 * pairs_per_row - len(row))
+                row += [_input(own, k), _mask(own, k), _completion(own, k), Tile(own.images[k])]
+            row += [Tile(np.full_like(own.images[0], 255))] * (len(heads) * pairs_per_row - len(row))
             grid.append(row)
             labels.append(names.get(dataset, dataset))
-    columns = ["masked input", "completed"] * pairs_per_row
     return picture_grid(
         grid,
-        columns=columns,
+        columns=[*heads] * pairs_per_row,
         row_labels=labels,
         title="Figure 1. Completions of large holes",
         subtitle=subtitle,
@@ -127,9 +127,8 @@ def comparison_figure(
     subtitle: str = "",
     rows: int = 4,
     buckets: Sequence[str] | None = None,
-    show_mask: bool = False,
 ) -> Figure:
-    """Methods side by side on the same pairs: input, (mask,) one column per method, ground truth.
+    """Methods side by side on the same pairs: input, mask, one column per method, ground truth.
 
     methods: dataset -> column title -> samples, None where the experiment was not run (its column says so);
     several data sets stand beside each other. names: how data sets are called. Raises InputError when the
@@ -146,14 +145,12 @@ def comparison_figure(
         places = {own.experiment: _places(first, own) for own in run}
         block = []
         for k in choose_pairs(first.pairs, rows, buckets):
-            row = [_input(first, k)]
-            if show_mask:
-                row.append(Tile(np.repeat(first.masks[k][..., None] * np.uint8(255), 3, axis=2)))
+            row = [_input(first, k), _mask(first, k)]
             for own in columns.values():
                 row.append(Tile(None) if own is None else _completion(own, places[own.experiment][k]))
             block.append([*row, Tile(first.images[k])])
         blocks.append(block)
-        own_heads = ["masked input", *(["mask"] if show_mask else []), *columns, "ground truth"]
+        own_heads = ["masked input", "mask", *columns, "ground truth"]
         heads += own_heads
         groups.append((names.get(dataset, dataset).replace("\n", " "), len(own_heads)))
     if not blocks:
@@ -226,10 +223,9 @@ def showface_figures(
                 "figure1",
                 figure1(full, names=names, subtitle=subtitle),
                 "Figure 1. Completions of large holes",
-                "Masked inputs (holes in light grey) and what the full network puts there, on test pairs of "
-                "the "
-                f"largest hole bucket. PSNR of each image below it. {CHOICE}",
-                "Grid of faces with large irregular holes, each beside its completion.",
+                "Masked inputs (holes in light grey), masks, what the full network puts there and the real face, on "
+                f"test pairs of the largest hole bucket. PSNR of each completion below it. {CHOICE}",
+                "Grid of faces with large irregular holes, each beside its completion and the real face.",
             )
         )
     for name, title, plan, large, what in (
@@ -248,7 +244,6 @@ def showface_figures(
             subtitle=subtitle,
             buckets=("20-40%", "40-60%") if large else None,
             rows=4 if large else 3,
-            show_mask=large,
         )
         caption = f"The same test pairs completed by {what}. Hole ratio below each input, PSNR below each "
         f"completion. {CHOICE}"
@@ -263,6 +258,10 @@ def _with_large_holes(own: Samples, count: int) -> list[int]:
 
 def _input(own: Samples, k: int) -> Tile:
     return Tile(masked_input(own.images[k], own.masks[k]), f"hole {100 * own.pairs.ratio[k]:.0f}%")
+
+
+def _mask(own: Samples, k: int) -> Tile:
+    return Tile(np.repeat(own.masks[k][..., None] * np.uint8(255), 3, axis=2))
 
 
 def _completion(own: Samples, k: int) -> Tile:

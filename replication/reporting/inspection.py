@@ -38,6 +38,12 @@ def read_bounds(slots: int, temperature: float = 1.0) -> tuple[float, float]:
     return 1 / (1 + (slots - 1) * ratio), ratio / (ratio + slots - 1)
 
 
+def lowest_entropy(slots: int, temperature: float = 1.0) -> float:
+    """Smallest entropy (nats) of a softmax over `slots` cosine similarities: some slots at 1, all others at -1."""
+    weights = np.exp(np.where(np.tri(slots, dtype=bool), 1.0, -1.0) / temperature)  # row k: k + 1 slots at 1
+    return float(entropy(weights / weights.sum(axis=1, keepdims=True)).min())
+
+
 def entropy(weights: np.ndarray) -> np.ndarray:
     """Entropy in nats of the distributions in the last axis (0 ln 0 = 0): 0 for one slot, ln m if uniform."""
     logs = np.log(np.where(weights > 0, weights, 1.0))
@@ -84,7 +90,7 @@ def memory_panel(tensors: Mapping[str, np.ndarray], *, title: str = "", temperat
     """Which slots each semantic reads, and how sharply. Needs weights, queries_present.
 
     Left: weights relative to uniform (1 = every slot alike). Middle: each class's smallest and largest weight
-    between the bounds of `read_bounds`. Right: entropy of the weights beside ln m.
+    between the bounds of `read_bounds`. Right: entropy of the weights between `lowest_entropy` and ln m.
     """
     t = checked(tensors, ("weights", "queries_present"))
     present = t["queries_present"].astype(bool)
@@ -137,20 +143,24 @@ def memory_panel(tensors: Mapping[str, np.ndarray], *, title: str = "", temperat
     _class_axis(ranges, names=False)
 
     values = entropy(np.where(present[:, None], t["weights"], 0.0))
+    least, most = lowest_entropy(slots, temperature), math.log(slots)
+    margin = 0.12 * (most - least) or 0.1
     spread.barh(rows, values[rows], color=[COLOURS_14[i] / 255 for i in rows], edgecolor=style.MUTED, linewidth=0.4)
-    spread.axvline(math.log(slots), color=style.INK, linewidth=0.8)
+    for bound, words, line in ((least, "lowest possible", ":"), (most, f"uniform, ln {slots}", "-")):
+        spread.axvline(bound, color=style.INK if line == "-" else style.MUTED, linewidth=0.8, linestyle=line)
+        spread.text(bound, -0.75, f"{words}\n{bound:.3g}", fontsize=6.5, color=style.MUTED, va="bottom", ha="center")
     for row in rows:
         spread.text(
-            0.03 * math.log(slots),
+            least - 0.8 * margin,
             row,
             f"{math.exp(values[row]):.1f}",
             va="center",
             fontsize=6.5,
             bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.6},
         )
-    spread.set_xlim(0, math.log(slots) * 1.06 if slots > 1 else 1)
-    spread.set_title(f"entropy (line: ln {slots} = {math.log(slots):.2f})")
-    spread.set_xlabel("nats (in the bar: e^entropy slots)")
+    spread.set_xlim(min(least, values[rows].min(initial=least)) - margin, most + margin)
+    spread.set_title("entropy of the weights\n\n")
+    spread.set_xlabel("nats, axis cut (in the bar: e^entropy slots)")
     _class_axis(spread, names=False)
     return figure
 

@@ -45,6 +45,29 @@ def test_stored_intervals_say_the_same_as_unpaired_results():
     assert found.p == pytest.approx(expected.p, rel=0.1)
 
 
+@pytest.mark.parametrize(("images", "of_a", "of_b"), [(10, 1, 1), (30, 1, 1), (100, 1, 3), (100, 2, 2)])
+def test_coverage_of_changes_from_stored_intervals(images, of_a, of_b):
+    """Skewed metrics, independent revisions, few seeds; and no p value far smaller than it may be."""
+    rng = np.random.default_rng(images + of_b)
+    covered, p_values = [], []
+    for _ in range(1500):
+        sides = []
+        for count in (of_a, of_b):
+            luck = (0.3 * rng.standard_normal((count, 1))) if count > 1 else 0.0
+            values = np.exp(0.6 * rng.standard_normal((count, images))) + luck
+            found = interval(
+                Sample({"PSNR": values}, np.arange(images), experiment="full", bucket="1-20%", pairs_sha256="pairs"),
+                "PSNR",
+            )
+            sides.append((found.value, (found.low, found.high)))
+        several = [count for count in (of_a, of_b) if count > 1]
+        change = stored_change(*sides[0], *sides[1], degrees=min(several) - 1 if several else images - 1)
+        covered.append(change.low <= 0 <= change.high)
+        p_values.append(change.p)
+    assert np.mean(covered) >= 0.94
+    assert np.mean(np.array(p_values) <= 0.001) <= 0.004
+
+
 def test_stored_intervals_by_hand():
     change = stored_change(10.0, (9.0, 14.0), 20.0, (17.0, 22.0), degrees=1e6)
     # Below: how far the new value may fall and the old one rise; above: the contrary.

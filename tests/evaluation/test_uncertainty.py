@@ -109,6 +109,35 @@ def test_coverage_with_seeds(seeds, spread):
         assert _share(single, 0.0) < 0.5, "one seed cannot know; its method line says so"
 
 
+@pytest.mark.parametrize(("of_a", "of_b"), [(3, 3), (2, 5), (1, 3)])
+def test_coverage_of_differences_with_seeds(of_a, of_b):
+    """Paired images, independent trainings; one seed has no luck here, since nothing could tell its size."""
+    rng = np.random.default_rng(10 * of_a + of_b)
+    n, made = 20, []
+    for _ in range(800):
+        hardness = rng.exponential(size=n)
+        a, b = (
+            hardness + 0.4 * (k > 1) * rng.standard_normal((k, 1)) + 0.3 * rng.exponential(size=(k, n))
+            for k in (of_a, of_b)
+        )
+        made.append(difference(_sample(a), _sample(b, name="b"), "PSNR"))
+    assert _share(made, 0.0) >= 0.94
+
+
+def test_coverage_of_differences_within_the_same_trainings():
+    """Two buckets of one experiment: a seed's luck is common to both but for a part of its own."""
+    rng = np.random.default_rng(21)
+    made = []
+    for _ in range(800):
+        luck = 2 * rng.standard_normal((3, 1))
+        easy, hard = (
+            luck + shift + 0.3 * rng.standard_normal((3, 1)) + rng.exponential(size=(3, 15)) for shift in (0.0, 1.0)
+        )
+        made.append(difference(_sample(easy), _sample(hard), "PSNR"))
+    assert _share(made, 1.0) >= 0.94
+    assert np.median([i.high - i.low for i in made]) < 3  # the common luck alone would make it 9
+
+
 def _completions(rng, n, d, *, skewed):
     """Originals and two exchangeable completions; some images are harder than others, in all dimensions at once."""
     scale = np.arange(1, d + 1) ** -0.5
@@ -177,6 +206,24 @@ def test_coverage_of_joint_draws():
         low, high = np.quantile(drawn["b"] - drawn["a"], [0.025, 0.975])
         covered.append(low <= 0 <= high)
     assert np.mean(covered) >= 0.94
+
+
+@pytest.mark.parametrize("what", ["PSNR", "FD"])
+def test_coverage_of_joint_draws_of_one_seed(what):
+    """As in this suite's profiles: one training each, differences over the images alone."""
+    rng = np.random.default_rng(17)
+    covered = []
+    for repetition in range(300):
+        if what == "FD":
+            real, first, second = _completions(rng, 30, 8, skewed=True)
+            a, b = _frechet_sample((first, real)), _frechet_sample((second, real), name="b")
+        else:
+            hardness = rng.exponential(size=20)
+            a, b = (_sample(hardness + 0.3 * rng.exponential(size=20), name=name) for name in "ab")
+        drawn = replicates({"a": a, "b": b}, what, 400, seed=repetition)
+        low, high = np.quantile(drawn["b"] - drawn["a"], [0.025, 0.975])
+        covered.append(low <= 0 <= high)
+    assert np.mean(covered) >= 0.92
 
 
 # --- exact facts ---

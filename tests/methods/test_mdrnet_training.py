@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import socket
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 import tiny_mdrnet
 import torch
-from tiny_mdrnet import LOSSES, generator, pictures, run, state, training
+from tiny_mdrnet import LOSSES, SGDTraining, generator, pictures, run, state, training
 
 from replication.device import choose_device
 from replication.distributed import Distributed
@@ -233,6 +234,26 @@ class Stumbling(tiny_mdrnet.MDRNetTraining):
         if batch["step"] == 2:
             raise RuntimeError("power cut")
         return super().training_step(batch, update)
+
+
+def test_a_compiled_training_agrees_with_the_plain_one(tmp_path):
+    """Generator with its memory and spectral discriminator, traced forward and backward, without the C++ compiler."""
+
+    def weights(compiled: bool) -> dict[str, torch.Tensor]:
+        trainable = training(SGDTraining, peak=0.1)
+        modules = list(trainable.compiled_modules())
+        for module in modules:
+            module.compile = functools.partial(torch.nn.Module.compile, module, backend="aot_eager")
+        run(tmp_path / str(compiled), trainable=trainable, steps=3, compile=compiled)
+        assert all((module._compiled_call_impl is not None) == compiled for module in modules)
+        return trainable.state_dict()
+
+    plain, compiled = weights(False), weights(True)
+    assert plain["generator.memory.hits"].sum() > 0
+    for name, tensor in plain.items():
+        torch.testing.assert_close(
+            compiled[name], tensor, atol=1e-4, rtol=1e-3, msg=lambda text, n=name: f"{n}: {text}"
+        )
 
 
 def test_a_resumed_run_ends_bit_identical(tmp_path):

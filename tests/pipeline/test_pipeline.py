@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 import yaml
 from matplotlib.figure import Figure
 
+from replication.__main__ import main
 from replication.config import PROFILES, Parameters, load_parameters
 from replication.data.loader import gather_batch, tensor_to_images
 from replication.data.masks import BUCKETS, MaskStore
@@ -22,7 +24,7 @@ from replication.errors import InputError
 from replication.evaluation.evaluate import evaluate, read_results
 from replication.pipeline import looks, paths, prepare, train
 from replication.pipeline.evaluate import evaluate_experiment, over_seeds
-from replication.pipeline.inspect import inspect_pair
+from replication.pipeline.inspect import PANELS, inspect_pair
 from replication.pipeline.report import write_cost_tables, write_figures, write_site, write_tables
 from replication.pipeline.trained import load_extractor, load_inpainter, load_pconv, load_priors
 from replication.training.fit import fit
@@ -117,6 +119,20 @@ def test_trained_things_are_whole_and_say_what_they_are(built):
     # One folder of state a run: a failure after the training finds its last checkpoint, older runs are gone.
     runs = [paths.STATE / name for name in reports]
     assert all(len(list(run.iterdir())) == 1 for run in runs)
+
+
+def test_another_discriminator_leaves_the_generators_start_as_it_is(built, monkeypatch):
+    p, _, _ = built
+    monkeypatch.setattr(train, "_train", lambda parameters, name, trainable, *rest, **options: trainable)
+    spectral, batch = (
+        train._train_mdrnet(
+            dataclasses.replace(p, mdrnet=dataclasses.replace(p.mdrnet, discriminator_norm=norm)), "full", 0
+        )
+        for norm in ("spectral", "batch")
+    )
+    assert len(list(spectral.discriminator.buffers())) != len(list(batch.discriminator.buffers()))
+    starts = [trainable.generator.state_dict() for trainable in (spectral, batch)]
+    assert all(torch.equal(tensor, starts[1][name]) for name, tensor in starts[0].items())
 
 
 def test_the_bank_holds_what_the_frozen_networks_say(built):
@@ -335,6 +351,16 @@ def test_figures_and_site(built):
     assert page == paths.REPORTS / "index.html"
     text = page.read_text(encoding="utf-8")
     assert "Table 4" in text and "Figure 2. Dataflow of MDRNets" in text
+
+
+@pytest.mark.parametrize("name", ["full", "no_mrem_no_dmm"])
+def test_inspection_without_a_notebook_writes_the_same_panels(built, name, tmp_path, capsys):
+    assert main(["inspect", name, "--bucket", "20-40%", "--pair", "1", "--out", str(tmp_path)]) == 0
+    panels = {*PANELS} if name == "full" else {"overview", "spade", "error"}
+    assert {path.name for path in tmp_path.iterdir()} == {f"{panel}.png" for panel in panels}
+    printed = capsys.readouterr().out
+    assert f"{name}/seed_0" in printed and str(tmp_path / "overview.png") in printed
+    assert main(["inspect", name, "--pair", "-1"]) == 2
 
 
 def test_inspection_refuses_what_is_not_there(built):

@@ -127,6 +127,9 @@ def test_figures_say_what_was_not_run_and_name_drawn_faces_as_such(world):
     assert words(made["memory_sizes"]).count("not run") == 4 * 4  # m = 32, 256, 512 and shared, in 4 rows
     assert "drawn faces (role of CelebA-HQ)" in words(made["figure5"])
     assert not [text for text in words(made["figure5"]) if text == "CelebA-HQ"]
+    assert {"masked input", "mask", "completed", "ground truth"} < set(words(made["figure1"]))
+    for name in ("figure5", "figure6", "figure7", "memory_sizes"):
+        assert {"masked input", "mask", "ground truth"} < set(words(made[name]))
     assert [text for text in words(made["figure1"]) if text.endswith(" dB")]
     assert [text for text in words(made["figure1"]) if text.startswith("hole ")]
 

@@ -5,7 +5,7 @@ import pytest
 
 from replication.errors import InputError
 from replication.reporting import inspection, style
-from replication.reporting.inspection import entropy, read_bounds
+from replication.reporting.inspection import entropy, lowest_entropy, read_bounds
 
 PANELS = {
     "overview_panel": {"image", "mask", "coarse", "labels", "refined", "completed"},
@@ -43,6 +43,18 @@ def test_bounds_are_those_of_the_softmax_over_cosines(slots, largest):
     assert opposite.min() == pytest.approx(low)
     assert low < 1 / slots < high
     assert read_bounds(slots, temperature=0.1)[1] > high
+
+
+@pytest.mark.parametrize(("slots", "temperature"), [(2, 1.0), (128, 1.0), (128, 0.1), (1792, 1.0)])
+def test_no_read_is_sharper_than_the_lowest_entropy(slots, temperature):
+    least = lowest_entropy(slots, temperature)
+    random = np.random.default_rng(0)
+    for cosines in (*random.uniform(-1, 1, (50, slots)), *np.sign(random.uniform(-1, 0.5, (50, slots)))):
+        weights = np.exp(cosines / temperature)
+        assert entropy(weights / weights.sum()) >= least - 1e-12
+    assert least < np.log(slots)
+    if (slots, temperature) == (128, 1.0):
+        assert least == pytest.approx(4.378, abs=5e-4)  # at least 79.6 of 128 slots are read
 
 
 def test_entropy_runs_from_one_slot_to_uniform():
