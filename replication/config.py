@@ -422,11 +422,16 @@ def _stated_by_the_paper(p: Parameters) -> dict[str, tuple[Any, Any]]:
         "evaluation.pairs_per_bucket": (p.evaluation.pairs_per_bucket, None),
         "parser.source": (p.parser.source, "published"),
         "perceptual.source": (p.perceptual.source, "vgg"),
+        "coarse.for_ffhq": (p.coarse.for_ffhq, "celebahq"),
         "coarse.schedule": (p.coarse.schedule, recipe(100)),
         "reconstruction.schedule": (p.reconstruction.schedule, recipe(30)),
     }
-    schedules = {f"the schedule of {name}": (p.mdrnet_of(name).schedule, recipe(45)) for name in p.experiments}
-    return stated | schedules
+    for name, experiment in p.experiments.items():
+        own = f"experiments.{name}.change" if "schedule" in experiment.change else "mdrnet"
+        stated[f"{own}.schedule"] = (p.mdrnet_of(name).schedule, recipe(45))
+    if "full" in p.experiments:
+        stated["mdrnet.memory.slots (of full)"] = (p.mdrnet_of("full").memory.slots, 128)
+    return stated
 
 
 def _check_together(p: Parameters) -> None:
@@ -470,7 +475,7 @@ def _check_together(p: Parameters) -> None:
     if p.comparable:
         for key, (value, needed) in _stated_by_the_paper(p).items():
             if value != needed:
-                words = needed.words() if isinstance(needed, Schedule) else needed
+                words = needed.words() if isinstance(needed, Schedule) else "null" if needed is None else needed
                 raise InputError(f"comparable: may be true only under the paper's conditions, but {key} is not {words}")
     if p.parser.source == "published" and not p.parser.weights:
         raise InputError("parser.weights: needed when parser.source is published")

@@ -188,7 +188,9 @@ def test_yaml_reads_on_as_true(refuse, tmp_path):
     assert sentence.startswith("mdrnet.losses.True: unknown key") and "apply_to" in sentence
 
 
-def test_rules_over_several_values(refuse):
+def test_rules_over_several_values(refuse, tmp_path):
+    with pytest.raises(InputError, match="image_size: 36 must be a multiple of 8"):
+        load(tmp_path, lambda data: (data.update(image_size=36), data["coarse"].update(levels=2)))
     assert refuse("image_size", 72).startswith("image_size: 72 must be a multiple of 2^coarse.levels = 32")
     assert refuse("mdrnet.size.patch", 3).startswith("mdrnet.size.patch: must divide the feature grid 32")
     assert refuse("mdrnet.size.channels", 20) == "mdrnet.size.channels: must be a multiple of 8, got 20"
@@ -308,6 +310,8 @@ PAPER_CONDITIONS = {
     "mdrnet.schedule.lr": 1e-3,
     "mdrnet.schedule.batch_size": 64,
     "mdrnet.schedule.decay": "cosine",
+    "coarse.for_ffhq": "ffhq",
+    "mdrnet.memory.slots": 32,
     "coarse.schedule.epochs": 10,
     "reconstruction.schedule.betas": [0.5, 0.999],
     "experiments.full.change": {"schedule": {"epochs": 1}},
@@ -322,8 +326,7 @@ def test_only_the_papers_conditions_are_comparable(tmp_path, key):
             data = data[part]
         data[last] = PAPER_CONDITIONS[key]
 
-    named = {"mdrnet": "the schedule of full", "experiments": "the schedule of full"}.get(key.split(".")[0])
-    named = named or ".".join(key.split(".")[:2])
+    named = ".".join(key.split(".")[: 3 if "memory" in key or "change" in key else 2])
     if key == "parser.source":
         change_parser = change
 
@@ -331,7 +334,7 @@ def test_only_the_papers_conditions_are_comparable(tmp_path, key):
             change_parser(data)
             data["parser"]["schedule"] = {"batch_size": 16, "lr": 2e-3, "betas": [0.9, 0.99], "images": 16000}
 
-    with pytest.raises(InputError, match=f"comparable: may be true only .*, but {named} is not "):
+    with pytest.raises(InputError, match=f"comparable: may be true only .*, but {named}[a-z. ()]* is not "):
         load(tmp_path, change, "paper")
     load(tmp_path, lambda data: (change(data), data.update(comparable=False)), "paper")
 

@@ -28,8 +28,8 @@ class DisentangledMemory(nn.Module):
         read: "softmax" (Eq. 4), or "class_mean": equal weights, the control that a memory must beat.
         start: what the slots are before anything is written, which the paper leaves open. "random": Gaussian
             directions of the mean length of the first batch's V; the mean of a class's slots, near which every
-            read lies, is then almost zero until most slots were written. "data": the mean V of the class in the
-            first batch that shows it, plus Gaussian directions as long as V usually is away from that mean.
+            read lies, is then almost zero until most slots were written many times. "data": the mean V of the
+            class in the first batch that shows it, plus Gaussian directions as long as V usually is away from it.
     """
 
     def __init__(
@@ -77,8 +77,8 @@ class DisentangledMemory(nn.Module):
         Returns:
             Scalars for the log: `memory_agreement`, the share of rows for which V itself would have chosen
             the same slot (the slot is chosen by Q but filled with V); `memory_drift`, mean |change|;
-            `memory_perplexity`, over how many slots a class's writes so far are spread (1 to m, mean over the
-            classes written).
+            `memory_perplexity`, over how many slots the writes so far are spread: 1 to m of a class's own, mean
+            over the classes written, or 1 to n*m of the shared ones.
         """
         with torch.autocast(query.device.type, enabled=False):
             query, value = query.detach().float(), value.detach().float()
@@ -125,7 +125,9 @@ class DisentangledMemory(nn.Module):
         within = (squares - count * mean.square().sum(-1, keepdim=True)).clamp(min=0).sum()
         away = torch.where(freedom > 0, (within / freedom.clamp(min=1)).sqrt(), length)
         begins = (count[:, 0] > 0) & ~self.started
-        slots.copy_(torch.where(begins[:, None, None], mean[:, None] + away * slots, slots))
+        # In a shared block another class may have written a slot before the class that it was meant for was seen.
+        unwritten = self.hits.view(classes, -1, 1) == 0
+        slots.copy_(torch.where(begins[:, None, None] & unwritten, mean[:, None] + away * slots, slots))
         self.started |= begins
 
     def read(self, query: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:

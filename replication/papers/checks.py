@@ -211,9 +211,13 @@ class Rule:
 
 
 def refutation(parts: Iterable[np.ndarray]) -> float:
-    """Smallest share of draws in which a part holds, times the number of parts, at most 1 (see `Check.refutation`)."""
-    shares = [float(np.mean(part)) for part in parts]
-    return min(1.0, len(shares) * min(shares)) if shares else 1.0
+    """Smallest share of draws in which a part holds, times the number of parts, at most 1 (see `Check.refutation`).
+
+    Of N draws of which k hold the share is (k + 1) / (N + 1): no finite number of draws shows that a part never holds.
+    A single value (no axis of draws) is exact.
+    """
+    shares = [(part.sum() + 1) / (part.size + 1) if part.ndim else float(part) for part in map(np.asarray, parts)]
+    return min(1.0, len(shares) * float(min(shares))) if shares else 1.0
 
 
 def run(check: Check, tables: Tables) -> bool:

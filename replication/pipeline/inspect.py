@@ -175,7 +175,7 @@ class Inspected:
 
     def summary(self) -> pd.Series:
         """What was opened, and whether it has a memory and correlation mining."""
-        keys = ("name", "dataset_title", "training_images", "steps", "images_seen", "seed", "trained_parameters")
+        keys = ("name", "dataset_title", "training_images", "steps", "images_seen", "seed", "parameters")
         values = {key: self.card.get(key) for key in keys}
         values["memory"] = "weights" in self.tensors
         values["correlation mining"] = "attention" in self.tensors

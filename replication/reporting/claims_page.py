@@ -87,8 +87,9 @@ def _reading(metrics: Mapping[str, Mapping[str, Any]]) -> str:
         f"set) in which the whole check holds, all its comparisons at once: <b>supported</b> from {SUPPORTED}. "
         f"<b>Contradicted</b>: one comparison by itself fails beyond chance (p at most {CONTRADICTED} after "
         f"Bonferroni's correction for the number of comparisons in the claim). <b>Not resolved</b>: neither. {luck} "
-        f"<b>Not run</b>: an experiment or a number that the check needs is missing, or the claim is about the paper's "
-        f"print. <b>Not comparable</b>: the claim is an amount that belongs to the paper's data.</p>"
+        f"<b>Not run</b>: an experiment or a number that the check needs is missing (unless what is there refutes the "
+        f"claim, or the claim is about each method by itself), or the claim is about the paper's print or a count. "
+        f"<b>Not comparable</b>: the claim is an amount that belongs to the paper's data.</p>"
     )
 
 

@@ -40,8 +40,10 @@ def read_bounds(slots: int, temperature: float = 1.0) -> tuple[float, float]:
 
 def lowest_entropy(slots: int, temperature: float = 1.0) -> float:
     """Smallest entropy (nats) of a softmax over `slots` cosine similarities: some slots at 1, all others at -1."""
-    weights = np.exp(np.where(np.tri(slots, dtype=bool), 1.0, -1.0) / temperature)  # row k: k + 1 slots at 1
-    return float(entropy(weights / weights.sum(axis=1, keepdims=True)).min())
+    above = np.arange(1, slots + 1)  # slots at 1
+    ratio = math.exp(-2 / temperature)  # weight of one at -1 over one at 1
+    total = above + (slots - above) * ratio
+    return float((np.log(total) + (slots - above) * ratio * (2 / temperature) / total).min())
 
 
 def entropy(weights: np.ndarray) -> np.ndarray:

@@ -106,6 +106,25 @@ def test_slots_may_start_around_the_mean_of_their_class(shared):
     assert m.started.all() and torch.equal(slots[shown], m.slots.view(CLASSES, -1, CHANNELS)[shown])
 
 
+def test_a_class_that_is_seen_late_leaves_the_slots_that_others_wrote():
+    """All classes choose among all slots of a shared memory, also among those that have not started."""
+    m = DisentangledMemory(CLASSES, SLOTS, CHANNELS, start="data", decay=0.5, shared=True)
+    query, value, _ = batch(6)
+    query = m.slots[0, SLOTS : SLOTS + CLASSES][None].expand(6, -1, -1).clone()  # along slots of class 1 ...
+    visible = everyone(6)
+    visible[:, 1] = False  # ... which no picture shows
+    m.started[[0, 2, 3, 4]] = True
+    m.update(query, value, visible)
+    written = m.hits[0] > 0
+    assert written[SLOTS : 2 * SLOTS].any()
+    before = m.slots[0, written].clone()
+    m.decay = 1.0  # moves nothing more
+    m.update(query, value, everyone(6))
+    assert m.started.all() and torch.equal(m.slots[0, written], before)
+    rest = m.slots[0, SLOTS : 2 * SLOTS][~written[SLOTS : 2 * SLOTS]]
+    assert len(rest) and not torch.allclose(rest.norm(dim=-1), torch.ones(len(rest)))  # these were placed by the data
+
+
 def test_perplexity_of_writes():
     hits = torch.tensor([[4.0, 4, 4, 4], [8, 0, 0, 0], [0, 0, 0, 0]])
     torch.testing.assert_close(perplexity(hits), torch.tensor((4 + 1) / 2))  # a class never written is left out

@@ -77,7 +77,7 @@ VARIANTS = [
     {"norm": "batch"},
     {"mining": {"similarity": "cosine"}},
 ]
-"""What the ablations switch."""
+"""What the ablations and other options switch."""
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=str)

@@ -16,7 +16,7 @@ from replication.reporting.claims import (
     write_claims_csv,
 )
 
-DRAWS = 100
+DRAWS = 5000  # enough that a claim of 144 parts can be contradicted
 
 
 def sure(metrics: dict[str, dict]) -> dict[tuple[str, str, str], np.ndarray]:
@@ -79,9 +79,9 @@ def test_without_results_nothing_is_judged():
 )
 def test_thresholds(modules, holding, verdict):
     draws = sure(modules)
-    draws["no_mrem", "20-40%", "PSNR"] = np.where(np.arange(DRAWS) < holding, 30.0, -1.0)
+    draws["no_mrem", "20-40%", "PSNR"] = np.where(np.arange(DRAWS) < holding * DRAWS // 100, 30.0, -1.0)
     row = judged(modules, draws).loc["C13"]
-    assert (row.verdict, row.probability) == (verdict, holding / DRAWS)
+    assert (row.verdict, row.probability) == (verdict, holding / 100)
     assert row.experiments == "no_mrem; no_mrem_no_dmm"
 
 
@@ -90,9 +90,9 @@ def test_the_probability_is_that_of_all_comparisons_at_once(modules):
     draws = sure(modules)
     for i, ratio in enumerate(("1-20%", "20-40%", "40-60%")):
         for k, metric in enumerate(("L1_percent", "FD", "PSNR", "SSIM")):
-            failing = 4 * (4 * i + k)
+            failing = (4 * i + k) * DRAWS // 25
             worse = -1.0 if metric in ("PSNR", "SSIM") else 1e3
-            draws["no_mrem", ratio, metric][failing : failing + 4] = worse
+            draws["no_mrem", ratio, metric][failing : failing + DRAWS // 25] = worse
     row = judged(modules, draws).loc["C13"]
     assert (row.verdict, row.probability) == ("not resolved", 0.52)
     assert "Taken one by one: 12 certain, 0 certainly not, 0 open." in row.measured_evidence
@@ -183,7 +183,7 @@ def test_draws_that_cannot_be_used_are_refused(modules):
     with pytest.raises(InputError, match="full, 1-20%, PSNR: the draws hold NaN"):
         judge_claims(modules, draws)
     draws = sure(modules) | {("no_mrem", "1-20%", "SSIM"): np.ones(DRAWS - 1)}
-    with pytest.raises(InputError, match="no_mrem, 1-20%, SSIM: 99 draws"):
+    with pytest.raises(InputError, match="no_mrem, 1-20%, SSIM: 4999 draws"):
         judge_claims(modules, draws)
 
 
