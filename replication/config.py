@@ -118,11 +118,6 @@ class Schedule:
     images: Count | None = None
     decay: Literal["constant", "cosine"] = "constant"
 
-    def words(self) -> str:
-        length = f"{self.images:,} images" if self.epochs is None else f"{self.epochs:g} epochs"
-        betas = " and ".join(f"{beta:g}" for beta in self.betas)
-        return f"{length} in batches of {self.batch_size} with Adam, rate {self.lr:g} ({self.decay}), betas {betas}"
-
     def total_images(self, train_images: int) -> int:
         """Images to see: `images`, or epochs times the training set's size."""
         return self.images if self.images is not None else round(self.epochs * train_images)
@@ -475,7 +470,11 @@ def _check_together(p: Parameters) -> None:
     if p.comparable:
         for key, (value, needed) in _stated_by_the_paper(p).items():
             if value != needed:
-                words = needed.words() if isinstance(needed, Schedule) else "null" if needed is None else needed
+                words = needed
+                if needed is None:
+                    words = "null"
+                elif isinstance(needed, Schedule):
+                    words = ", ".join(f"{k} {v}" for k, v in dataclasses.asdict(needed).items() if v is not None)
                 raise InputError(f"comparable: may be true only under the paper's conditions, but {key} is not {words}")
     if p.parser.source == "published" and not p.parser.weights:
         raise InputError("parser.weights: needed when parser.source is published")

@@ -35,3 +35,10 @@ def test_metrics_by_mask_ratio(file_of, tmp_path):
     assert list(table) == ["hole_percent", "full", "pconv"] and list(table.hole_percent) == [10, 30, 50]
     assert table.full.iloc[0] == 37.0
     assert (tmp_path / "frechet.csv").exists() and not list(tmp_path.glob("F*.csv"))
+
+
+def test_fd_and_fid_share_no_axis(file_of, tmp_path):
+    write_plot_data({}, {"full": file_of("full"), "pconv": file_of("pconv", frechet="FID")}, tmp_path)
+    assert not (tmp_path / "frechet.csv").exists()
+    assert list(pd.read_csv(tmp_path / "FD.csv")) == ["hole_percent", "full"]
+    assert list(pd.read_csv(tmp_path / "FID.csv")) == ["hole_percent", "pconv"]
