@@ -26,16 +26,16 @@ import torch
 from torch import Tensor
 
 from replication import distributed
-from replication.backbones.bisenet import BiSeNet, FaceParser
-from replication.backbones.judges import FrozenJudges
 from replication.backbones.perceptual import ParserFeatures
-from replication.backbones.reconstruction import ReconstructionEncoder, ReconstructionNetwork
 from replication.config import PROFILES, Parameters, load_parameters
 from replication.device import choose_device, peak_memory_mb
 from replication.layers.patch_gan import PatchGAN
-from replication.methods.mdrnet import MDRNet, MDRNetSize, Priors
-from replication.methods.mdrnet_training import LossSettings, MDRNetTraining
-from replication.methods.pconv import PConvInpainter, PConvUNet
+from replication.methods.mdrnet.frozen_networks import FrozenJudges
+from replication.methods.mdrnet.network import MDRNet, MDRNetSize, Priors
+from replication.methods.mdrnet.training import LossSettings, MDRNetTraining
+from replication.methods.parser.bisenet import BiSeNet, FaceParser
+from replication.methods.pconv.network import PConvInpainter, PConvUNet
+from replication.methods.reconstruction.network import ReconstructionEncoder, ReconstructionNetwork
 from replication.training.schedules import LearningRate
 from replication.training.update import Updater
 

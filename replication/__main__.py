@@ -22,8 +22,8 @@ def _parameters():
 
 
 def _recorded(stage: str):
-    from replication.pipeline.records import recorded
-    from replication.pipeline.stages import load_stages
+    from replication.graph.stages import load_stages
+    from replication.history.records import recorded
 
     return recorded(load_stages().get(stage) if Path("dvc.yaml").is_file() else None)
 
@@ -47,9 +47,9 @@ def _profile(arguments: argparse.Namespace) -> None:
 def _execute(arguments: argparse.Namespace) -> None:
     import yaml
 
+    from replication.graph.stages import stage_of_output
+    from replication.history.records import recorded
     from replication.notebooks import execute
-    from replication.pipeline.records import recorded
-    from replication.pipeline.stages import stage_of_output
 
     values = {}
     for name, text in arguments.parameter:
@@ -72,13 +72,13 @@ def _execute(arguments: argparse.Namespace) -> None:
 
 
 def _data(arguments: argparse.Namespace) -> None:
-    from replication.pipeline.prepare import prepare_faces
+    from replication.stages.data import prepare_faces
 
     print(prepare_faces(_parameters(), arguments.role))
 
 
 def _sources_changed(arguments: argparse.Namespace) -> None:
-    from replication.pipeline.source_changes import changed_sources
+    from replication.stages.source_changes import changed_sources
 
     for stage, sentence in changed_sources(_parameters()).items():
         print(sentence, file=sys.stderr)
@@ -86,7 +86,7 @@ def _sources_changed(arguments: argparse.Namespace) -> None:
 
 
 def _masks(arguments: argparse.Namespace) -> None:
-    from replication.pipeline.prepare import prepare_masks, prepare_pairs
+    from replication.stages.data import prepare_masks, prepare_pairs
 
     parameters = _parameters()
     print(prepare_masks(parameters))
@@ -95,7 +95,7 @@ def _masks(arguments: argparse.Namespace) -> None:
 
 
 def _prior(arguments: argparse.Namespace) -> None:
-    from replication.pipeline import train
+    from replication.stages import training as train
 
     stages = {
         "parser": train.train_parser,
@@ -106,13 +106,13 @@ def _prior(arguments: argparse.Namespace) -> None:
 
 
 def _coarse(arguments: argparse.Namespace) -> None:
-    from replication.pipeline.train import train_coarse
+    from replication.stages.training import train_coarse
 
     train_coarse(_parameters(), arguments.dataset)
 
 
 def _bank(arguments: argparse.Namespace) -> None:
-    from replication.pipeline.train import make_bank
+    from replication.stages.training import make_bank
 
     parameters = _parameters()
     with _recorded(f"bank@{arguments.dataset}"):
@@ -121,7 +121,7 @@ def _bank(arguments: argparse.Namespace) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> None:
-    from replication.pipeline.train import train_experiment
+    from replication.stages.training import train_experiment
 
     train_experiment(_parameters(), arguments.experiment, arguments.repeat)
 
@@ -129,7 +129,7 @@ def _train(arguments: argparse.Namespace) -> None:
 def _evaluate(arguments: argparse.Namespace) -> None:
     import pandas as pd
 
-    from replication.pipeline.evaluate import evaluate_experiment
+    from replication.stages.evaluation import evaluate_experiment
 
     metrics = evaluate_experiment(_parameters(), arguments.experiment)
     rows = {bucket: values for bucket, values in metrics.items() if bucket != "made_by"}
@@ -137,14 +137,14 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
 
 def _tables(arguments: argparse.Namespace) -> None:
-    from replication.pipeline.report import write_tables
+    from replication.stages.reports import write_tables
 
     for path in write_tables(_parameters()):
         print(path)
 
 
 def _costs(arguments: argparse.Namespace) -> None:
-    from replication.pipeline.report import write_cost_tables
+    from replication.stages.reports import write_cost_tables
 
     parameters = _parameters()
     with _recorded("costs"):
@@ -153,7 +153,7 @@ def _costs(arguments: argparse.Namespace) -> None:
 
 
 def _plots(arguments: argparse.Namespace) -> None:
-    from replication.pipeline.report import write_plots
+    from replication.stages.reports import write_plots
 
     parameters = _parameters()
     with _recorded("plots"):
@@ -162,14 +162,14 @@ def _plots(arguments: argparse.Namespace) -> None:
 
 
 def _figures(arguments: argparse.Namespace) -> None:
-    from replication.pipeline.report import write_figures
+    from replication.stages.reports import write_figures
 
     for path in write_figures(_parameters(), experiment=arguments.experiment):
         print(path)
 
 
 def _inspect(arguments: argparse.Namespace) -> None:
-    from replication.pipeline.inspect import inspect_pair, write_inspection
+    from replication.inspection.pair import inspect_pair, write_inspection
 
     inspected = inspect_pair(
         _parameters(), arguments.experiment, bucket=arguments.bucket, pair=arguments.pair, patch=arguments.patch
@@ -180,13 +180,13 @@ def _inspect(arguments: argparse.Namespace) -> None:
 
 
 def _claims(arguments: argparse.Namespace) -> None:
-    from replication.pipeline.report import write_claims
+    from replication.stages.reports import write_claims
 
     print(write_claims(_parameters()))
 
 
 def _site(arguments: argparse.Namespace) -> None:
-    from replication.pipeline.report import write_site
+    from replication.stages.reports import write_site
 
     parameters = _parameters()
     with _recorded("site"):
@@ -194,7 +194,7 @@ def _site(arguments: argparse.Namespace) -> None:
 
 
 def _diff(arguments: argparse.Namespace) -> int:
-    from replication.pipeline.diff import report_diff
+    from replication.history.comparison import report_diff
 
     diff, text = report_diff(
         arguments.old,
@@ -211,26 +211,26 @@ def _diff(arguments: argparse.Namespace) -> int:
 
 
 def _provenance(arguments: argparse.Namespace) -> None:
-    from replication.pipeline.lineage import lineage
+    from replication.history.lineage import lineage
 
     print(lineage(arguments.file))
 
 
 def _sources(arguments: argparse.Namespace) -> None:
-    from replication.pipeline.fetch import describe_source, list_sources
+    from replication.downloads.fetch import describe_source, list_sources
 
     print(describe_source(arguments.name) if arguments.name else list_sources())
 
 
 def _download(arguments: argparse.Namespace) -> None:
-    from replication.pipeline.fetch import fetch
+    from replication.downloads.fetch import fetch
 
     parameters = _parameters() if Path("params.yaml").is_file() else None
     fetch(parameters, arguments.name, profile=arguments.profile)
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
-    from replication.pipeline.doctor import doctor
+    from replication.doctor.doctor import doctor
 
     text, code = doctor(arguments.profile, quick=arguments.quick)
     print(text, end="")

@@ -116,13 +116,13 @@ def test_a_parameter_that_is_no_yaml_is_refused(capsys, here):
 
 
 def test_an_interrupt_exits_with_130(capsys, monkeypatch):
-    import replication.pipeline.report
+    import replication.stages.reports
 
     def interrupted(parameters):
         raise KeyboardInterrupt("full: stopped after step 3 of 9 (SIGTERM)")
 
     monkeypatch.setattr("replication.__main__._parameters", lambda: None)
-    monkeypatch.setattr(replication.pipeline.report, "write_tables", interrupted)
+    monkeypatch.setattr(replication.stages.reports, "write_tables", interrupted)
     assert main(["tables"]) == 130
     assert capsys.readouterr().err == "interrupted: full: stopped after step 3 of 9 (SIGTERM)\n"
 
@@ -152,7 +152,7 @@ def test_misspelt_words_get_a_suggestion(capsys, words, near):
 
 
 def test_an_environment_without_the_packages_is_one_sentence(capsys, monkeypatch):
-    monkeypatch.delitem(sys.modules, "replication.pipeline.fetch", raising=False)
+    monkeypatch.delitem(sys.modules, "replication.downloads.fetch", raising=False)
     monkeypatch.setitem(sys.modules, "replication.downloads.download", None)
     with pytest.raises(ModuleNotFoundError):  # a module of ours that is missing is a fault to be seen
         main(["sources"])

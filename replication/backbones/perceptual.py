@@ -8,9 +8,9 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from replication.backbones.bisenet import FaceParser, TrunkFeatures
 from replication.backbones.frozen import FrozenNetwork
 from replication.backbones.imagenet import normalise_unit
+from replication.methods.parser.bisenet import FaceParser, TrunkFeatures
 from replication.published_weights import VGG16, VGG19, read_published_weights
 
 
@@ -136,7 +136,7 @@ class ParserFeatures:
     """The face parser's trunk in place of a VGG: stem, layer1, layer2, layer3 for both terms.
 
     For profiles without published weights: the parser is trained in the pipeline, and its pass can be shared
-    with the semantic loss (`replication.backbones.judges.FrozenJudges`). Not an nn.Module, since it has
+    with the semantic loss (`replication.methods.mdrnet.frozen_networks.FrozenJudges`). Not an nn.Module, since it has
     nothing of its own: `parser` is the network.
     """
 

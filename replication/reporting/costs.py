@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 
 from replication.atomic import write_text
+from replication.drawing.escaping import html_text, markdown_row, markdown_text
 from replication.errors import InputError
-from replication.reporting.escaping import html_text, markdown_row, markdown_text
 
 # column -> (words with unit, format)
 COLUMNS: dict[str, tuple[str, str]] = {

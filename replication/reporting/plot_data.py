@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from replication.atomic import write_text
-from replication.reporting.curves import Run
+from replication.drawing.curves import Run
 
 POINTS = 60  # of a curve: each is the mean over its part of the run
 SCALARS = ("reconstruction", "generator", "discriminator")  # of MDRNets' histories

@@ -4,7 +4,6 @@ import pytest
 import torch
 import torchvision
 
-from replication.backbones.bisenet import BiSeNet, FaceParser
 from replication.backbones.imagenet import normalise_unit
 from replication.backbones.perceptual import (
     _VGG16,
@@ -16,6 +15,7 @@ from replication.backbones.perceptual import (
     vgg_shapes,
 )
 from replication.errors import InputError
+from replication.methods.parser.bisenet import BiSeNet, FaceParser
 
 
 @pytest.mark.parametrize(("plan", "name"), [(_VGG16, "vgg16"), (_VGG19, "vgg19")])

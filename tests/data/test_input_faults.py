@@ -14,7 +14,6 @@ import pytest
 import yaml
 from PIL import Image
 
-from replication.backbones.bisenet import published_parser
 from replication.backbones.perceptual import VGG16Features, VGG19Features
 from replication.config import PROFILES, load_parameters
 from replication.data.irregular_masks import draw_mask
@@ -25,6 +24,7 @@ from replication.data.photos import PhotoFolder
 from replication.data.store import FaceStore, write_store
 from replication.downloads.sources import SOURCES, read_sources
 from replication.errors import InputError
+from replication.methods.parser.bisenet import published_parser
 
 
 def refusal(action) -> str:

@@ -6,11 +6,11 @@ import re
 
 import pytest
 
-from replication.backbones.bisenet import PUBLISHED_FILE, PUBLISHED_SHA256
 from replication.backbones.perceptual import VGG16Features, VGG19Features
 from replication.config import PROFILES, load_parameters
 from replication.downloads.sources import check_consent, chosen_sources, load_sources, sources_of
 from replication.errors import InputError
+from replication.methods.parser.bisenet import PUBLISHED_FILE, PUBLISHED_SHA256
 
 SETS = ["celebahq", "celebahq_split", "ffhq", "celeba", "celebamaskhq", "celeb_id"]
 SETS += ["nvidia_masks_test", "nvidia_masks_train"]
@@ -51,7 +51,7 @@ def test_sets_of_photos_of_people_need_consent():
 
 
 def test_the_profile_paper_finds_its_paths(monkeypatch, tmp_path, capsys):
-    from replication.pipeline.fetch import fetch, list_sources, needed_sources
+    from replication.downloads.fetch import fetch, list_sources, needed_sources
 
     paper = load_parameters(PROFILES / "paper.yaml")
     assert needed_sources(paper) == [
@@ -67,7 +67,7 @@ def test_the_profile_paper_finds_its_paths(monkeypatch, tmp_path, capsys):
 
 
 def test_what_is_made_of_celeba_and_celebamaskhq_is_found_and_described():
-    from replication.pipeline.fetch import describe_source
+    from replication.downloads.fetch import describe_source
 
     sources = load_sources()
     files = {"celeba": {file.path for file in sources["celeba"].files}}

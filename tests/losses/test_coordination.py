@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from replication.backbones.reconstruction import ReconstructionEncoder, ReconstructionNetwork
 from replication.errors import InputError
 from replication.losses.coordination import coordination_loss, region_weights
+from replication.methods.reconstruction.network import ReconstructionEncoder, ReconstructionNetwork
 
 
 def case(batch=2, channels=5, grid=4, classes=6, seed=0):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from replication.reporting.curves import Run
+from replication.drawing.curves import Run
 from replication.reporting.plot_data import POINTS, write_plot_data
 
 

@@ -1,0 +1,1 @@
+"""What made a result and what changed between two: records, lineage, revisions, comparison."""

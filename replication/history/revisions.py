@@ -1,0 +1,330 @@
+"""Results, parameters and data hashes as they were at a git revision, or as they are in the workspace.
+
+Metrics, `params.yaml` and `dvc.lock` come from git. Parameters are those that the results were made with, as dvc.lock
+has them: `params.yaml` may have been edited since. Per-image results are not in git: those of a revision come out
+of DVC's cache (or its remote, if one is configured and answers), those of the workspace from `data/results`.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import re
+import shlex
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from replication import paths
+from replication.errors import InputError
+from replication.graph.stages import Stage, expand_stages
+from replication.history.made_by import CODE
+
+WORKSPACE = "workspace"
+_LOCK = "dvc.lock"
+_PIPELINE = "dvc.yaml"
+_PARAMETERS = "params.yaml"
+
+
+# The C parser reads a dvc.lock of a few thousand lines ten times faster.
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+    """Reads 1e-05 as a number, as DVC does and YAML 1.1 does not."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
+class MissingResults(Exception):
+    """Per-image results that cannot be had; the message says why and how to get them."""
+
+
+class Mixed(str):
+    """The values of a parameter with which different stages were run, in words: "64 (train@full), 32 (30 stages)"."""
+
+    def __new__(cls, values: Iterable[tuple[Any, list[str]]]) -> Mixed:
+        def who(stages: list[str]) -> str:
+            return ", ".join(stages) if len(stages) <= 3 else f"{len(stages)} stages"
+
+        return super().__new__(cls, ", ".join(f"{json.dumps(value)} ({who(stages)})" for value, stages in values))
+
+
+class Revision:
+    """A state of the checkout at `root`. Use it as a context manager: what it fetched is removed at the end.
+
+    name: as the user gave it. commit: the full hash, None for the workspace.
+    """
+
+    def __init__(self, root: Path, name: str, commit: str | None) -> None:
+        self.root = root
+        self.name = name
+        self.commit = commit
+        self._fetched: Path | None = None
+        self._absent: set[Path] = set()  # what could not be fetched, so that it is tried once
+
+    def __enter__(self) -> Revision:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._fetched is not None:
+            shutil.rmtree(self._fetched, ignore_errors=True)
+            self._fetched = None
+
+    def __str__(self) -> str:
+        if self.commit is None or self.commit.startswith(self.name):
+            return self.name if self.commit is None else self.commit[:7]
+        return f"{self.name} ({self.commit[:7]})"
+
+    @property
+    def place(self) -> str:
+        """The same inside a sentence."""
+        return "the workspace" if self.commit is None else str(self)
+
+    def read(self, path: str | Path) -> bytes | None:
+        """A file's bytes, None if there is none. `path` is relative to the root."""
+        if self.commit is None:
+            file = self.root / path
+            return file.read_bytes() if file.is_file() else None
+        run = _git(self.root, "cat-file", "blob", f"{self.commit}:./{Path(path).as_posix()}", check=False)
+        return run.stdout if run.returncode == 0 else None
+
+    def experiments(self) -> list[str]:
+        """Names of the metrics files.
+
+        Raises:
+            InputError: there is none.
+        """
+        if self.commit is None:
+            names = [path.stem for path in (self.root / paths.METRICS).glob("*.json")]
+        else:
+            listed = _git(self.root, "ls-tree", "--name-only", "-z", self.commit, f"{paths.METRICS.as_posix()}/")
+            files = [Path(name) for name in listed.stdout.decode().split("\0")]
+            names = [path.stem for path in files if path.suffix == ".json"]
+        if not names:
+            raise InputError(
+                f"{self.place} has no results: {paths.METRICS.as_posix()} holds no metrics file there "
+                "(`dvc repro` measures; `git log -- reports/metrics` lists the revisions that have some)"
+            )
+        return sorted(names)
+
+    def metrics(self, experiment: str) -> dict[str, Any]:
+        """The metrics file of an experiment: {bucket: {metric: value}, ..., "made_by": [{...}]}.
+
+        Raises:
+            InputError: it is not JSON, or not a metrics file. Values are not checked: NaN comes through.
+        """
+        where = f"{(paths.METRICS / experiment).as_posix()}.json in {self.place}"
+        try:
+            content = json.loads(self.read(paths.METRICS / f"{experiment}.json") or b"")
+        except ValueError as error:
+            raise InputError(f"{where} is not valid JSON ({error})") from error
+        if not isinstance(content, dict) or not buckets(content):
+            raise InputError(f"{where} is not a metrics file: it needs an object of metrics under each bucket")
+        return content
+
+    @functools.cached_property
+    def written(self) -> dict[str, Any]:
+        """`params.yaml` with dotted keys ("mdrnet.memory.slots"); empty if there is none."""
+        return flatten(self._yaml(_PARAMETERS))
+
+    @functools.cached_property
+    def parameters(self) -> dict[str, Any]:
+        """Parameters that the results were made with, by dotted keys.
+
+        Where a stage depends on one, its value in `dvc.lock`; a `Mixed` where stages were run with different ones; none
+        where the stage was never run. Else that of `params.yaml`: what no stage depends on, such as the device,
+        changes no result.
+        """
+        stages = self._stages()
+        recorded = self._recorded_parameters(stages)
+        if not recorded:
+            return self.written
+        sections = {key for parameters in recorded.values() for key in parameters}
+        sections |= {key for stage in (stages or {}).values() for key in stage.params}
+        made = {
+            key: value
+            for key, value in self.written.items()
+            if not any(key == section or key.startswith(f"{section}.") for section in sections)
+        }
+        values: dict[str, dict[str, tuple[Any, list[str]]]] = {}
+        for stage, parameters in recorded.items():
+            for key, value in flatten(parameters).items():
+                values.setdefault(key, {}).setdefault(json.dumps(value), (value, []))[1].append(stage)
+        for key, found in values.items():
+            made[key] = next(iter(found.values()))[0] if len(found) == 1 else Mixed(found.values())
+        return made
+
+    def _stages(self) -> dict[str, Stage] | None:
+        """The stages of dvc.yaml; None if it has none or is half-edited: then it has no say in what was run."""
+        try:
+            return expand_stages(self._yaml(_PIPELINE), self._yaml(_PARAMETERS)) or None
+        except InputError:
+            return None
+
+    def _recorded_parameters(self, stages: Mapping[str, Stage] | None) -> dict[str, dict[str, Any]]:
+        """Stage -> the parameters it was last run with, of the stages of dvc.lock that dvc.yaml still has, and of
+        removed experiments whose metrics file is still there."""
+        locked = self._yaml(_LOCK).get("stages") or {}
+
+        def counts(name: str) -> bool:
+            key = name.partition("@")[2]
+            return stages is None or name in stages or bool(key and self.read(paths.METRICS / f"{key}.json"))
+
+        return {
+            name: stage["params"].get(_PARAMETERS) or {}
+            for name, stage in locked.items()
+            if isinstance(stage.get("params"), dict) and counts(name)
+        }
+
+    @functools.cached_property
+    def outs(self) -> dict[str, str]:
+        """Path -> hash of every output in `dvc.lock`; empty if there is none."""
+        stages = self._yaml(_LOCK).get("stages") or {}
+        found = (out for stage in stages.values() for out in stage.get("outs") or [])
+        return {out["path"]: str(out.get("md5", "")) for out in found}
+
+    @property
+    def prepared(self) -> dict[str, str]:
+        """Path -> hash of the outputs under `data/prepared`."""
+        below = f"{paths.PREPARED.as_posix()}/"
+        return {path: digest for path, digest in self.outs.items() if path.startswith(below)}
+
+    @functools.cached_property
+    def code(self) -> str:
+        """The last commit that touched code or parameters, with `+changes` for a workspace that differs from it."""
+        commit = _git(self.root, "log", "-1", "--format=%h", self.commit or "HEAD", "--", *CODE).stdout.decode().strip()
+        if self.commit is None and _git(self.root, "status", "--porcelain", "--", *CODE).stdout:
+            commit += "+changes"
+        return commit or "none"
+
+    def results(self, experiment: str) -> list[Path]:
+        """Evaluation folders of an experiment, one a seed, in the order of the seeds.
+
+        Raises:
+            MissingResults: they are not there.
+        """
+        path = paths.RESULTS / experiment
+        folder = self.root / path if self.commit is None else self._fetch(path)
+        found = _evaluations(folder)
+        if not found:
+            raise MissingResults(
+                f"{path.as_posix()} of the workspace holds no results; `dvc checkout` or `dvc repro` brings them"
+            )
+        return found
+
+    def _fetch(self, path: Path) -> Path:
+        """A copy of an output of this revision, in a temporary folder."""
+        if self._fetched is None:
+            self._fetched = Path(tempfile.mkdtemp(prefix="replication-diff-"))
+        target = self._fetched / path.name
+        if path not in self._absent and not target.exists():
+            try:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                self._files.get(path.as_posix(), str(target), recursive=True)
+            except Exception as error:  # DVC documents no exceptions here; without results the diff still works
+                shutil.rmtree(target, ignore_errors=True)
+                logging.getLogger(__name__).debug("fetching %s: %r", path, error)
+        if not _evaluations(target):
+            self._absent.add(path)
+            raise MissingResults(f"per-image results of {self.place} are not in DVC's cache; {self._hint()}")
+        return target
+
+    def _hint(self) -> str:
+        """How to get results of a revision that are not in the cache."""
+        commit = (self.commit or "")[:7]
+        again = (
+            f"to make them again: `git worktree add ../at-{commit} {commit}`, and there `dvc cache dir --local "
+            '"$(cd {} && dvc cache dir)"` and `make repro` (photos of your own have to be linked there)'.format(
+                shlex.quote(str(self.root))
+            )
+        )
+        try:
+            from dvc.config import Config
+
+            remote = bool(Config(str(self.root / ".dvc"))["remote"])
+        except Exception:  # as in `_fetch`: a hint is not worth a failure
+            remote = False
+        return f"`dvc pull` in a checkout of it brings what the remote has; {again}" if remote else again
+
+    @functools.cached_property
+    def _files(self) -> Any:
+        from dvc.api import DVCFileSystem
+
+        logging.getLogger("dvc").setLevel(logging.ERROR)
+        logging.getLogger("dvc_data").setLevel(logging.ERROR)
+        return DVCFileSystem(url=str(self.root), rev=self.commit)
+
+    def _yaml(self, path: str) -> dict[str, Any]:
+        text = self.read(path)
+        try:
+            content = yaml.load(text or b"", Loader=_Loader) or {}
+        except yaml.YAMLError as error:
+            raise InputError(f"{path} in {self.place} is not valid YAML") from error
+        if not isinstance(content, dict):
+            raise InputError(f"{path} in {self.place} is not a mapping")
+        return content
+
+
+def open_revision(name: str, root: str | Path = ".") -> Revision:
+    """The state `name` of the checkout at `root`: a git revision, or "workspace" for the files as they are.
+
+    Raises:
+        InputError: `root` is not in a git repository, or the revision does not exist.
+    """
+    root = Path(root).resolve()
+    if _git(root, "rev-parse", "--is-inside-work-tree", check=False).stdout.strip() != b"true":
+        raise InputError(f"{root} is not inside a git repository, so there are no revisions to compare")
+    run = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}", check=False)
+    if run.returncode == 0:
+        return Revision(root, name, run.stdout.decode().strip())
+    if name == WORKSPACE:
+        return Revision(root, name, None)
+    raise InputError(
+        f"revision {name!r} does not exist here; give a commit, a tag, a branch, or {WORKSPACE!r} (see `git log`)"
+    )
+
+
+def buckets(metrics: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The buckets of a metrics file, without `made_by`."""
+    return {name: values for name, values in metrics.items() if isinstance(values, dict) and values}
+
+
+def made_by(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """The block `made_by` of a metrics file; empty if it has none."""
+    blocks = metrics.get("made_by")
+    return blocks[0] if isinstance(blocks, list) and blocks and isinstance(blocks[0], dict) else {}
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"a": {"b": 1}, "c": [2]} -> {"a.b": 1, "c": [2]}. An empty mapping stays as a value."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping) and value:
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _evaluations(folder: Path) -> list[Path]:
+    """The folder itself if it is one evaluation, else its `seed_<k>` folders in the order of k."""
+    if (folder / "per_image.parquet").is_file():
+        return [folder]
+    seeds = [path for path in folder.glob("seed_*") if path.name[5:].isdecimal()]
+    return sorted((p for p in seeds if (p / "per_image.parquet").is_file()), key=lambda p: int(p.name[5:]))
+
+
+def _git(root: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[bytes]:
+    try:
+        return subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, check=check)
+    except FileNotFoundError as error:
+        raise InputError("git is not installed, so there are no revisions to compare") from error
+    except subprocess.CalledProcessError as error:
+        raise InputError(f"git {arguments[0]} failed: {error.stderr.decode(errors='replace').strip()}") from error

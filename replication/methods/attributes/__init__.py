@@ -1,0 +1,1 @@
+"""The attribute network, the offline features of the Fréchet distance."""

@@ -1,0 +1,1 @@
+"""MDRNets (ShowFace): memory-disentangled refinement of a coarse face."""

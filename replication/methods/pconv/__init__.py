@@ -1,0 +1,1 @@
+"""PConv: the partial-convolution U-Net."""

@@ -1,0 +1,1 @@
+"""The autoencoder whose encoder InCo2 looks through."""

@@ -1,0 +1,367 @@
+"""A comparison of two revisions as an aligned table for the terminal and as Markdown.
+
+`pipeline.diff.compare` fills these classes; `diff_page` makes them an HTML page. Everything printed comes from one
+list of cells per row, so the three forms cannot disagree.
+"""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from replication.drawing.escaping import markdown_row, markdown_text
+
+ABSENT = object()  # a parameter or a hash that one side does not have; None is a value
+
+WORSE, IMPROVED, MOVED, UNKNOWN, CHANCE, UNCHANGED = "worse", "improved", "moved", "unknown", "chance", "unchanged"
+UNJUDGED = "unjudged"  # scores of a whole set for which no interval is defined
+
+VERDICTS = {
+    WORSE: "▼ worse",
+    IMPROVED: "▲ improved",
+    MOVED: "◆ moved",
+    UNKNOWN: "? uncertainty unknown",
+    CHANCE: "· within chance",
+    UNJUDGED: "~ no interval defined",
+    UNCHANGED: "= unchanged",
+}
+HEAD = ("experiment", "holes", "metric", "old", "new", "change", "95% interval", "verdict", "basis")
+_COLOURS = {WORSE: "31;1", IMPROVED: "32", MOVED: "33", UNKNOWN: "33"}
+_LISTED = 12  # parameters and hashes that the short form lists
+
+
+@dataclass(frozen=True)
+class Row:
+    """One number in two revisions.
+
+    better: +1 if higher is better, -1 if lower, 0 if the metric has no known direction. interval: of new - old, at
+    95 % for this row alone; None where nothing was compared or the uncertainty is unknown. p: adjusted for all
+    comparisons of the diff. basis: "paired", "unpaired", or "" without an interval. judged: False for scores that
+    have no interval by their definition.
+    """
+
+    experiment: str
+    bucket: str
+    metric: str
+    label: str
+    better: int
+    old: float
+    new: float
+    interval: tuple[float, float] | None
+    p: float | None
+    significant: bool
+    basis: str
+    images: Any
+    seeds: int
+    notes: tuple[str, ...]
+    judged: bool = True
+
+    @property
+    def change(self) -> float:
+        return self.new - self.old
+
+    @property
+    def decimals(self) -> int:
+        """Three, as the papers print; four for values such as SSIM that stay below 1."""
+        return 3 if max(abs(self.old), abs(self.new)) > 1 else 4
+
+    @property
+    def verdict(self) -> str:
+        """One of the keys of `VERDICTS`. A change that prints as zero is never more than chance.
+
+        Another processor moves a number in its sixth decimal, the same way for all images: that is "significant",
+        and no news.
+        """
+        if self.old == self.new:
+            return UNCHANGED
+        if self.p is None:
+            return UNKNOWN if self.judged else UNJUDGED
+        if not self.significant or not round(self.change, self.decimals):
+            return CHANCE
+        if not self.better:
+            return MOVED
+        return IMPROVED if self.change * self.better > 0 else WORSE
+
+    @property
+    def notable(self) -> bool:
+        return self.verdict in (WORSE, IMPROVED, MOVED, UNKNOWN)
+
+    @property
+    def name(self) -> str:
+        """The metric with the direction in which it gets better."""
+        return f"{self.label} {('', '↑', '↓')[self.better]}".rstrip()
+
+    def cells(self, notes: Sequence[int] = ()) -> tuple[str, ...]:
+        """The texts under `HEAD`; `notes` are the numbers of the row's notes."""
+        basis = self.basis
+        if basis and self.images is not None:
+            basis += f", {self.images} images"
+        if basis and self.seeds > 1:
+            basis += f", {self.seeds} seeds"
+        return (
+            self.experiment,
+            self.bucket,
+            self.name,
+            self._number(self.old),
+            self._number(self.new),
+            self._number(self.change, "+") if self.change else "0",
+            f"[{self._number(self.interval[0], '+')}, {self._number(self.interval[1], '+')}]" if self.interval else "",
+            VERDICTS[self.verdict],
+            " ".join(filter(None, (basis, *(f"[{number}]" for number in notes)))),
+        )
+
+    def _number(self, value: float, sign: str = "") -> str:
+        return f"{value:{sign}.{self.decimals}f}".replace("-", "−")
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Something that was not compared, and why. Without a metric: the whole experiment. broken: nobody wanted it."""
+
+    reason: str
+    experiment: str
+    bucket: str = ""
+    metric: str = ""
+    broken: bool = False
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The commits of the code that made the results of some experiments."""
+
+    old: str
+    new: str
+    experiments: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Diff:
+    """Everything that differs between the results of two revisions, named `old` and `new`.
+
+    code: last commits that touched the code. parameters, data: (key, old, new) of what the results were made with and
+    differs, `ABSENT` where there is none. rows: every compared number. gaps: every number that was not compared.
+    unrun: parameters that were edited and not run, one sentence each.
+    """
+
+    old: str
+    new: str
+    code: tuple[str, str]
+    origins: tuple[Origin, ...]
+    parameters: tuple[tuple[str, Any, Any], ...]
+    data: tuple[tuple[str, Any, Any], ...]
+    rows: tuple[Row, ...]
+    gaps: tuple[Gap, ...]
+    unrun: tuple[str, ...] = ()
+
+    def count(self, verdict: str) -> int:
+        return sum(row.verdict == verdict for row in self.rows)
+
+    @property
+    def tested(self) -> int:
+        return sum(row.p is not None for row in self.rows)
+
+    @property
+    def errors(self) -> list[str]:
+        """What makes the comparison incomplete although nobody wanted it so, one sentence each."""
+        if not self.rows:
+            return ["nothing can be compared: " + "; ".join(text for _, text in grouped(self.gaps))]
+        return [text for gap, text in grouped(self.gaps) if gap.broken]
+
+    def exit_code(self) -> int:
+        """1 if something got significantly worse; else 2 if a result is broken or nothing was compared; else 0."""
+        if self.count(WORSE):
+            return 1
+        return 2 if self.errors else 0
+
+    def headline(self) -> str:
+        """The result in one sentence, and a second one if it is not yet that of the parameters as they are."""
+        edited = " Parameters were edited and not run: `make repro` measures what they do." if self.unrun else ""
+        return self._verdict() + edited
+
+    def _verdict(self) -> str:
+        if not self.rows:
+            return "Nothing could be compared."
+        if not self.count(WORSE) + self.count(IMPROVED) + self.count(MOVED):
+            if self.count(UNCHANGED) == len(self.rows):
+                return "No number changed."
+            return "No change is larger than its uncertainty." if self.tested else "No change can be judged."
+        counts = [(self.count(WORSE), "got worse"), (self.count(IMPROVED), "improved"), (self.count(MOVED), "moved")]
+        words = [f"{number} {text}" for number, text in counts if number]
+        return f"Beyond chance: {', '.join(words)}."
+
+    def tally(self) -> str:
+        """How many numbers had which verdict."""
+        parts = [f"{self.count(verdict)} {words.split(' ', 1)[1]}" for verdict, words in VERDICTS.items()]
+        told = ", ".join(part for part in parts if not part.startswith("0 "))
+        return f"{len(self.rows)} numbers compared" + (f": {told}" if told else "")
+
+    def method(self) -> list[str]:
+        """How to read the verdicts."""
+        lines = []
+        if self.tested:
+            lines.append(
+                f"Judged together: {self.tested} comparisons, Holm's procedure, at most 5% risk that any verdict is a "
+                "false alarm. Intervals are 95% for each row alone. A change that prints as zero counts as chance."
+            )
+        if any(row.p is not None and row.seeds == 1 for row in self.rows):
+            lines.append(
+                "Where there is one seed, an interval covers the choice of test images, not of the seed: training "
+                "again with another seed may move a value further."
+            )
+        if any(row.p is not None and 1 < row.seeds < 5 for row in self.rows):
+            lines.append(
+                "With fewer than five seeds their spread is hardly known: intervals are wide, and real changes may "
+                "stay within chance."
+            )
+        return lines
+
+    def numbered_notes(self, rows: Iterable[Row]) -> dict[str, int]:
+        """The notes of some rows, numbered from 1 in the order of their appearance."""
+        notes = dict.fromkeys(note for row in rows for note in row.notes)
+        return {note: number for number, note in enumerate(notes, 1)}
+
+    def sources(self) -> list[tuple[str, str]]:
+        """(title, text): the code behind both sides."""
+        lines = [("code", same_or_arrow(*self.code))]
+        most = max(self.origins, key=lambda origin: len(origin.experiments), default=None)
+        for origin in self.origins:
+            rest = "all experiments" if len(self.origins) == 1 else "all other experiments"
+            who = rest if origin is most else ", ".join(origin.experiments)
+            lines.append(("results", f"made by {same_or_arrow(origin.old, origin.new)} ({who})"))
+        return lines
+
+
+def same_or_arrow(old: str, new: str) -> str:
+    return f"{old} in both" if old == new else f"{old} → {new}"
+
+
+def value_text(value: Any) -> str:
+    """A parameter or a hash as printed."""
+    if value is ABSENT:
+        return "(none)"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def hash_text(value: Any) -> str:
+    return value_text(value)[:8] if isinstance(value, str) else value_text(value)
+
+
+def grouped(gaps: Iterable[Gap]) -> list[tuple[Gap, str]]:
+    """One sentence for each reason, with everything it applies to: (a gap of the group, sentence)."""
+    groups: dict[str, list[Gap]] = {}
+    for gap in gaps:
+        groups.setdefault(gap.reason, []).append(gap)
+    return [(own[0], f"{reason}: {_places(own)}") for reason, own in groups.items()]
+
+
+def _places(gaps: Sequence[Gap]) -> str:
+    cells: dict[str, list[tuple[str, str]]] = {}
+    for gap in gaps:
+        cells.setdefault(gap.experiment, []).append((gap.bucket, gap.metric))
+    alike: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    for experiment, own in cells.items():
+        alike.setdefault(tuple(own), []).append(experiment)
+    parts = []
+    for own, experiments in alike.items():
+        metrics = dict.fromkeys(metric for _, metric in own if metric)
+        by_metric = {m: ", ".join(bucket for bucket, metric in own if metric == m) for m in metrics}
+        what = "; ".join(f"{metric} in {places}" for metric, places in by_metric.items())
+        parts.append(f"{', '.join(experiments)}" + (f" ({what})" if what else ""))
+    return "; ".join(parts)
+
+
+# ------------------------------------------------------------------------------------------------ terminal
+
+
+def to_text(diff: Diff, *, every: bool = False, colour: bool = False) -> str:
+    """For the terminal. every: also the rows without a change. colour: with ANSI codes."""
+    rows = [row for row in diff.rows if every or row.notable]
+    notes = diff.numbered_notes(rows)
+
+    def painted(text: str, code: str) -> str:
+        return f"\x1b[{code}m{text}\x1b[0m" if colour and code else text
+
+    lines = [painted(f"{diff.old} → {diff.new}", "1")]
+    lines += [f"  {title:<10}  {text}" for title, text in diff.sources()]
+    for title, changed, words in (("parameters", diff.parameters, value_text), ("data", diff.data, hash_text)):
+        shown = changed if every else changed[:_LISTED]
+        texts = [f"{key}  {words(old)} → {words(new)}" for key, old, new in shown]
+        if len(shown) < len(changed):
+            texts.append(f"and {len(changed) - len(shown)} more (--all lists them)")
+        texts = texts or ["unchanged"]
+        lines += [f"  {title if i == 0 else '':<10}  {text}" for i, text in enumerate(texts)]
+    shown = diff.unrun if every else diff.unrun[:_LISTED]
+    lines += [
+        painted(_wrapped(f"  {'not run' if i == 0 else '':<10}  {t}", " " * 14), "33") for i, t in enumerate(shown)
+    ]
+    if len(shown) < len(diff.unrun):
+        lines.append(f"  {'':<10}  and {len(diff.unrun) - len(shown)} more (--all lists them)")
+    if rows:
+        table = [HEAD, *(row.cells([notes[note] for note in row.notes]) for row in rows)]
+        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+        numeric = range(3, 7)
+        printed = [
+            "  ".join(
+                c.rjust(w) if i in numeric else c.ljust(w) for i, (c, w) in enumerate(zip(cells, widths, strict=True))
+            )
+            for cells in table
+        ]
+        lines += ["", painted(printed[0].rstrip(), "2")]
+        for row, text in zip(rows, printed[1:], strict=True):
+            lines.append(painted(text.rstrip(), _COLOURS.get(row.verdict, "")))
+    if notes:
+        lines += ["", *(_wrapped(f"[{number}] {note}", "    ") for note, number in notes.items())]
+    if diff.gaps:
+        lines += ["", "Not compared", *(_wrapped(f"  {text}", "    ") for _, text in grouped(diff.gaps))]
+    hidden = len(diff.rows) - len(rows)
+    verdict = "31;1" if diff.count(WORSE) else ""
+    lines += ["", painted(diff.headline(), verdict), diff.tally() + (" (--all lists them)" if hidden else "")]
+    return "\n".join([*lines, *map(_wrapped, diff.method())]) + "\n"
+
+
+def _wrapped(text: str, indent: str = "") -> str:
+    return textwrap.fill(text, 118, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
+# ------------------------------------------------------------------------------------------------ Markdown
+
+
+def to_markdown(diff: Diff, *, every: bool = False) -> str:
+    """As a Markdown document, for a comment on a change. every: also the rows without a change."""
+    rows = [row for row in diff.rows if every or row.notable]
+    notes = diff.numbered_notes(rows)
+    parts = [
+        f"## {markdown_text(f'{diff.old} → {diff.new}')}",
+        f"**{markdown_text(diff.headline())}** {markdown_text(diff.tally())}.",
+        "\n".join(f"- {title}: {markdown_text(text)}" for title, text in diff.sources()),
+    ]
+    if rows:
+        table = [
+            markdown_row([markdown_text(text) for text in HEAD]),
+            markdown_row(["---"] * 3 + ["---:"] * 4 + ["---"] * 2),
+        ]
+        for row in rows:
+            cells = [markdown_text(text) for text in row.cells([notes[note] for note in row.notes])]
+            if row.verdict == WORSE:
+                cells[7] = f"**{cells[7]}**"
+            table.append(markdown_row(cells))
+        parts.append("\n".join(table))
+    if notes:
+        parts.append("\n".join(f"{number}. {markdown_text(note)}" for note, number in notes.items()))
+    for title, changed, words in (("parameters", diff.parameters, value_text), ("data", diff.data, hash_text)):
+        if changed:
+            table = [markdown_row([f"changed {title}", "old", "new"]), markdown_row(["---"] * 3)]
+            for key, old, new in changed:
+                table.append(markdown_row([markdown_text(text) for text in (key, words(old), words(new))]))
+            parts.append("\n".join(table))
+    unchanged = [title for title, changed in (("parameters", diff.parameters), ("data", diff.data)) if not changed]
+    if unchanged:
+        parts.append(f"Unchanged: {' and '.join(unchanged)}.")
+    if diff.unrun:
+        parts.append("Edited and not run:\n\n" + "\n".join(f"- {markdown_text(text)}" for text in diff.unrun))
+    if diff.gaps:
+        parts.append("Not compared:\n\n" + "\n".join(f"- {markdown_text(text)}" for _, text in grouped(diff.gaps)))
+    return "\n\n".join([*parts, *map(markdown_text, diff.method())]) + "\n"

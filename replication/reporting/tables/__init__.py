@@ -1,0 +1,1 @@
+"""Result tables beside the printed ones."""

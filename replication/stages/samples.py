@@ -1,0 +1,33 @@
+"""Per-image results of the experiments, opened once for all questions about uncertainty."""
+
+from __future__ import annotations
+
+from replication import paths
+from replication.errors import InputError
+from replication.evaluation.uncertainty import Sample, difference
+
+
+class Samples:
+    """The evaluation folders below data/results, all seeds of an experiment together; opened when asked for."""
+
+    def __init__(self) -> None:
+        self._opened: dict[tuple[str, str], Sample] = {}
+
+    def has(self, experiment: str) -> bool:
+        return any((paths.RESULTS / experiment).glob("seed_*"))
+
+    def open(self, experiment: str, bucket: str) -> Sample:
+        """One experiment in one bucket; InputError if its results are missing or damaged."""
+        key = (experiment, bucket)
+        if key not in self._opened:
+            folders = list((paths.RESULTS / experiment).glob("seed_*"))
+            if not folders:
+                raise InputError(f"{paths.RESULTS / experiment} holds no results: run `dvc repro` or `dvc checkout`")
+            folders.sort(key=lambda folder: int(folder.name.removeprefix("seed_")))
+            self._opened[key] = Sample.open(folders, bucket)
+        return self._opened[key]
+
+    def difference(self, reference: str, experiment: str, bucket: str, metric: str) -> tuple[float, float]:
+        """The 95 % interval of experiment minus reference, paired where both have the same images and masks."""
+        one = difference(self.open(reference, bucket), self.open(experiment, bucket), metric)
+        return one.low, one.high

@@ -1,0 +1,485 @@
+"""`python -m replication diff`: what it finds, what it does not, and the sentence for each bad input."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+from toy_checkouts import BUCKETS, REPORTED, Checkout
+
+from replication.__main__ import main
+from replication.errors import InputError
+from replication.history.comparison import compare
+from replication.history.revisions import Revision, flatten, open_revision
+from replication.reporting.changes.page import to_page
+from replication.reporting.changes.rows import (
+    ABSENT,
+    CHANCE,
+    IMPROVED,
+    MOVED,
+    UNCHANGED,
+    UNKNOWN,
+    WORSE,
+    to_markdown,
+)
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    made = Checkout(tmp_path_factory.mktemp("measured") / "checkout")
+    made.evaluate("full", 1)
+    made.evaluate("slots_32", 2)
+    made.commit()
+    return made.root
+
+
+@pytest.fixture
+def checkout(measured, tmp_path, monkeypatch):
+    """A repository whose HEAD has the experiments full and slots_32; it is the working directory."""
+    root = tmp_path / "checkout"
+    shutil.copytree(measured, root)
+    monkeypatch.chdir(root)
+    return Checkout(root, new=False)
+
+
+@pytest.fixture
+def cached(checkout, tmp_path, monkeypatch):
+    """The same with the per-image results of HEAD at hand, as if DVC's cache had them."""
+    kept = tmp_path / "kept"
+    shutil.copytree(checkout.root / "data/results", kept)
+    monkeypatch.setattr(Revision, "_fetch", lambda self, path: kept / path.name)
+    return checkout
+
+
+def diff(old="HEAD", new="workspace"):
+    with open_revision(old) as before, open_revision(new) as after:
+        return compare(before, after)
+
+
+def verdicts(found, experiment="full") -> set[str]:
+    return {row.verdict for row in found.rows if row.experiment == experiment}
+
+
+def refused(capsys, *arguments: str) -> str:
+    assert main(["diff", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1
+    return error.removeprefix("error: ").strip()
+
+
+# ------------------------------------------------------------------------------------------------ what it finds
+
+
+def test_nothing_changed(checkout):
+    found = diff()
+    assert {row.verdict for row in found.rows} == {UNCHANGED} and found.tested == 0
+    assert len(found.rows) == 2 * len(BUCKETS) * len(REPORTED)
+    assert found.exit_code() == 0 and found.headline() == "No number changed."
+
+
+def test_a_real_improvement_is_found_in_every_metric(cached):
+    cached.evaluate("full", 3, better=0.3)
+    found = diff()
+    assert verdicts(found) == {IMPROVED} and verdicts(found, "slots_32") == {UNCHANGED}
+    assert {row.basis for row in found.rows if row.experiment == "full"} == {"paired"}
+    assert found.tested == len(BUCKETS) * len(REPORTED) and found.exit_code() == 0
+    # Lower is better for L1 and FD, higher for PSNR and SSIM.
+    signs = {row.metric: (row.change > 0) - (row.change < 0) for row in found.rows if row.experiment == "full"}
+    assert signs == {"L1_percent": -1, "FD": -1, "PSNR": 1, "SSIM": 1}
+
+
+def test_worse_is_found_and_ends_with_1(cached, capsys):
+    cached.evaluate("full", 3, better=-0.3)
+    assert WORSE in verdicts(diff()) and main(["diff"]) == 1
+    out = capsys.readouterr().out
+    assert "▼ worse" in out and "Beyond chance: " in out and "\x1b" not in out
+
+
+def test_noise_is_not_a_change(cached):
+    cached.evaluate("full", 3)
+    cached.evaluate("slots_32", 4)
+    found = diff()
+    assert {row.verdict for row in found.rows} == {CHANCE} and found.exit_code() == 0
+    assert found.tested == 2 * len(BUCKETS) * len(REPORTED)
+
+
+def test_other_images_are_not_paired_and_say_so(cached):
+    cached.evaluate("full", 3, better=0.3, pairs=5)
+    found = diff()
+    rows = [row for row in found.rows if row.experiment == "full" and row.metric == "PSNR"]
+    assert {row.verdict for row in rows} == {CHANCE} and {row.basis for row in rows} == {"unpaired"}
+    assert rows[0].notes == ("unpaired: other images or masks",)
+
+
+def test_without_the_cache_stored_intervals_serve_unpaired(checkout):
+    checkout.evaluate("full", 3, better=-0.3)
+    found = diff()
+    rows = {(row.bucket, row.metric): row for row in found.rows if row.experiment == "full"}
+    assert rows["1-20%", "PSNR"].verdict == CHANCE and rows["1-20%", "PSNR"].basis == "unpaired"
+    commit = checkout.git("rev-parse", "--short=7", "HEAD")
+    (note,) = rows["1-20%", "PSNR"].notes
+    assert note.startswith(
+        f"unpaired: per-image results of HEAD ({commit}) are not in DVC's cache; to make them again: "
+    )
+    assert f"`git worktree add ../at-{commit} {commit}`" in note and "dvc pull" not in note  # there is no remote
+    # A change that is larger than what the images vary is found without pairs, too.
+    checkout.evaluate("full", 3, better=-8)
+    assert WORSE in verdicts(diff()) and diff().exit_code() == 1
+
+
+def test_without_any_interval_a_change_is_shown_and_never_counts(checkout):
+    checkout.evaluate("full", 1, intervals=False)
+    checkout.commit()
+    checkout.evaluate("full", 3, better=-8, intervals=False)
+    found = diff()
+    assert verdicts(found) == {UNKNOWN} and found.exit_code() == 0 and found.tested == 0
+    row = next(row for row in found.rows if row.metric == "PSNR" and row.experiment == "full")
+    assert row.change < -7 and row.interval is None and row.notable
+    assert row.notes[0].startswith("uncertainty unknown: ") and "stores no interval" in row.notes[0]
+
+
+def test_results_of_another_run_than_the_metrics_file_are_not_believed(cached):
+    """As after `git checkout` without `dvc checkout`: the folder in the workspace is older than the file."""
+    cached.evaluate("full", 3, better=0.3)
+    file = cached.metrics("full").read_text()
+    cached.evaluate("full", 9)
+    cached.metrics("full").write_text(file)
+    row = next(row for row in diff().rows if row.experiment == "full")
+    assert row.basis == "unpaired" and "not those behind its metrics file" in row.notes[0]
+
+
+def test_several_seeds(cached):
+    cached.evaluate("full", 3, better=0.3, seeds=3)
+    rows = [row for row in diff().rows if row.experiment == "full"]
+    assert {row.basis for row in rows} == {"paired"} and {row.seeds for row in rows} == {1}
+    assert all("3 seeds" not in row.cells()[-1] for row in rows)  # the old side has one
+
+
+def test_without_the_cache_few_seeds_of_one_side_count(checkout):
+    """Stored intervals of three seeds are t intervals with two degrees of freedom, whatever the other side has."""
+
+    def p() -> float:
+        (row,) = (r for r in diff().rows if (r.experiment, r.bucket, r.metric) == ("full", "1-20%", "PSNR"))
+        assert row.basis == "unpaired"
+        return row.p
+
+    checkout.evaluate("full", 3, better=3.0, seeds=3)
+    few = p()
+    checkout.edit("full", lambda _, record: record.update(seeds=[0]))
+    assert few > 10 * p()
+
+
+def test_the_same_weights_measured_otherwise_are_noted(cached):
+    cached.evaluate("full", 1, images=50, pairs=3)
+    rows = [row for row in diff().rows if row.experiment == "full"]
+    assert all(row.notes[0].startswith("same weights: ") for row in rows)
+
+
+def test_a_change_that_no_table_shows_is_not_worse(cached):
+    """Another processor: all images move the same way in the sixth decimal, which is 'significant'."""
+    results = cached.root / "data/results/full/seed_0"
+    table = pd.read_parquet(results / "per_image.parquet")
+    table["PSNR"] -= 2e-4
+    table.to_parquet(results / "per_image.parquet", index=False)
+
+    def lower(content, record):
+        for bucket in BUCKETS:
+            content[bucket]["PSNR"] = round(content[bucket]["PSNR"] - 2e-4, 6)
+
+    cached.edit("full", lower)
+    row = next(row for row in diff().rows if row.experiment == "full" and row.metric == "PSNR")
+    assert row.significant and row.change < 0 and row.verdict == CHANCE
+
+
+def test_a_metric_without_a_known_direction_never_gets_worse(cached):
+    """Nothing in the protocol block, nothing in the registry: it is shown as moved."""
+
+    def sharpen(*folders: str) -> None:
+        for folder in folders:
+            results = cached.root / folder / "full/seed_0/per_image.parquet"
+            pd.read_parquet(results).assign(sharpness=lambda table: 2 * table.PSNR).to_parquet(results, index=False)
+        cached.edit("full", lambda content, _: [content[b].update(sharpness=2 * content[b]["PSNR"]) for b in BUCKETS])
+
+    sharpen("../kept")
+    cached.commit()
+    cached.evaluate("full", 3, better=-0.3)
+    sharpen("data/results")
+    assert {row.verdict for row in diff().rows if row.metric == "sharpness"} == {MOVED}
+
+
+def test_parameters_data_and_code_stand_beside(checkout):
+    checkout.write("params.yaml", {"profile": "toy", "mdrnet": {"memory": {"slots": 64}, "dmm": False}})
+    checkout.lock({"data/prepared/celebahq": "1" * 32, "data/prepared/ffhq": "2" * 32, "data/models/full": "3" * 32})
+    found = diff()
+    assert [(key, old) for key, old, _ in found.parameters][1] == ("mdrnet.memory.slots", 128)
+    assert [key for key, *_ in found.parameters] == ["mdrnet.dmm", "mdrnet.memory.slots"]
+    assert [key for key, *_ in found.data] == ["data/prepared/celebahq", "data/prepared/ffhq"]
+    assert found.code[1] == found.code[0] + "+changes"
+    assert {(origin.old, origin.new) for origin in found.origins} == {
+        ("c0de1000", "c0de1000"),
+        ("c0de2000", "c0de2000"),
+    }
+
+
+RAN = {"mdrnet": {"memory": {"slots": 128}, "lr": 1e-05}}
+
+
+def test_parameters_are_those_that_the_results_were_made_with(checkout, capsys):
+    """params.yaml may be edited and not run, or committed before its results."""
+    checkout.write("params.yaml", {"profile": "toy", **RAN})
+    checkout.lock({}, train=RAN)
+    before = checkout.commit()
+    checkout.write("params.yaml", {"profile": "toy", "mdrnet": {"memory": {"slots": 64}, "lr": 1e-05, "dmm": False}})
+    found = diff(before)
+    assert found.parameters == ()
+    assert found.unrun == (
+        "mdrnet.dmm is false in params.yaml of the workspace, but results there were made with (none)",
+        "mdrnet.memory.slots is 64 in params.yaml of the workspace, but results there were made with 128",
+    )
+    main(["diff", before])
+    out = " ".join(capsys.readouterr().out.split())
+    assert "parameters unchanged" in out and "not run mdrnet.dmm is false in params.yaml" in out
+    assert "slots is 64" in to_page(found) and "slots is 64" in to_markdown(found)
+
+    early = checkout.commit("parameters before their results")
+    checkout.lock({}, train={"mdrnet": {"memory": {"slots": 64}, "lr": 1e-05, "dmm": False}})
+    found = diff(early)
+    assert [(key, *values) for key, *values in found.parameters] == [
+        ("mdrnet.dmm", ABSENT, False),
+        ("mdrnet.memory.slots", 128, 64),
+    ]
+    assert all(f"params.yaml of {early[:7]}" in text for text in found.unrun) and len(found.unrun) == 2
+
+
+def test_stages_that_were_run_with_different_values(checkout):
+    checkout.write("params.yaml", {"seed": 1})
+    checkout.lock({}, coarse={"seed": 0}, parser={"seed": 0}, train={"seed": 1})
+    assert {key: new for key, _, new in diff().parameters}["seed"] == "0 (coarse, parser), 1 (train)"
+    # A stage that dvc.yaml no longer has is no longer asked.
+    checkout.write("dvc.yaml", {"stages": {name: {"cmd": "true"} for name in ("train", "all")}})
+    assert {key: new for key, _, new in diff().parameters}["seed"] == 1
+
+
+def test_experiments_that_were_added_or_removed_and_not_run(checkout):
+    def stages(*names: str) -> dict:
+        body = {"cmd": "true", "params": ["experiments.${key}"]}
+        checkout.write("params.yaml", {"experiments": {name: {"dataset": "celebahq"} for name in names}})
+        return {"stages": {"train": {"foreach": "${experiments}", "do": body}}}
+
+    checkout.evaluate("slots_64", 5)
+    checkout.write("dvc.yaml", stages("full", "slots_64"))
+    checkout.lock(
+        {}, **{f"train@{name}": {f"experiments.{name}": {"dataset": "celebahq"}} for name in ("full", "slots_64")}
+    )
+    before = checkout.commit()
+    checkout.write("dvc.yaml", stages("full", "wide"))
+    found = diff(before)
+    assert found.parameters == () and len(found.unrun) == 2
+    assert found.unrun[0].startswith("experiments.slots_64.dataset is (none) in params.yaml of the workspace")
+    assert found.unrun[1].startswith("experiments.wide.dataset is celebahq in params.yaml of the workspace")
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["train:", "train: {deps: [a]}", "train: {foreach: , do: {cmd: a}}", "train: {foreach: [a]}", "train: {cmd: 3}"],
+)
+def test_a_half_edited_pipeline_has_no_say(checkout, body):
+    checkout.lock({}, train={"mdrnet": {"memory": {"slots": 128}}})
+    checkout.commit()
+    (checkout.root / "dvc.yaml").write_text(f"stages:\n  {body}\n")
+    assert diff().parameters == () and diff().unrun == ()
+
+
+@pytest.mark.parametrize("edited", [0, 1e-5])
+def test_small_numbers_are_numbers(checkout, edited):
+    """DVC writes 1e-05, which YAML 1.1 reads as text."""
+    checkout.write("params.yaml", {"mdrnet": {"lr": 1e-05}})
+    for name in ("params.yaml", "dvc.lock"):
+        checkout.lock({}, train={"mdrnet": {"lr": 1e-05}})
+        path = checkout.root / name
+        path.write_text(path.read_text().replace("1.0e-05", "1e-05"))
+    checkout.commit()
+    checkout.write("params.yaml", {"mdrnet": {"lr": edited}})
+    assert diff().parameters == () and len(diff().unrun) == (edited == 0)
+
+
+def test_two_revisions(checkout):
+    first = checkout.git("rev-parse", "HEAD")
+    checkout.evaluate("full", 3, better=-8)
+    checkout.commit("worse")
+    found = diff(first[:10], "HEAD")
+    assert found.old == first[:7] and found.new.startswith("HEAD (") and WORSE in verdicts(found)
+    assert verdicts(diff("HEAD", first)) == {IMPROVED}
+    assert verdicts(diff()) == {UNCHANGED}
+
+
+def test_flatten():
+    assert flatten({"a": {"b": 1, "c": {}}, "d": [2, {"e": 3}]}) == {"a.b": 1, "a.c": {}, "d": [2, {"e": 3}]}
+
+
+# ------------------------------------------------------------------------------------------------ not compared
+
+
+def gaps(found) -> dict[str, set[tuple[str, str, str]]]:
+    groups: dict[str, set[tuple[str, str, str]]] = {}
+    for gap in found.gaps:
+        groups.setdefault(gap.reason, set()).add((gap.experiment, gap.bucket, gap.metric))
+    return groups
+
+
+def test_experiments_buckets_and_metrics_of_one_revision_only(checkout):
+    checkout.evaluate("slots_64", 5)
+    checkout.metrics("slots_32").unlink()
+    checkout.edit("full", lambda content, record: (content["1-20%"].pop("SSIM"), content["1-20%"].update(LPIPS=0.1)))
+    found = diff()
+    head = str(open_revision("HEAD"))
+    assert gaps(found) == {
+        "added: only in the workspace": {("slots_64", "", ""), ("full", "1-20%", "LPIPS")},
+        f"removed: only in {head}": {("slots_32", "", ""), ("full", "1-20%", "SSIM")},
+    }
+    assert found.exit_code() == 0
+
+
+def test_another_protocol_version(checkout, capsys):
+    checkout.edit("full", lambda content, record: record["protocol"].update(version=3))
+    found = diff()
+    head = str(open_revision("HEAD"))
+    reason = (
+        f"protocol version 2 in {head}, 3 in the workspace: numbers measured by different protocols are not compared"
+    )
+    assert gaps(found) == {reason: {("full", "", "")}} and found.exit_code() == 0
+    checkout.edit("slots_32", lambda content, record: record["protocol"].update(version=3))
+    assert refused(capsys) == f"nothing can be compared: {reason}: full, slots_32"
+
+
+@pytest.mark.parametrize(
+    "change, sentence",
+    [
+        ({"dataset": "ffhq"}, "data set celebahq, then ffhq: other images, so numbers are not compared"),
+        ({"image_size": 32}, "image_size 64, then 32: other images, so numbers are not compared"),
+    ],
+)
+def test_results_on_other_images(checkout, change, sentence):
+    checkout.edit("full", lambda content, record: record.update(change))
+    assert gaps(diff()) == {sentence: {("full", "", "")}}
+
+
+def test_frechet_distances_that_measure_something_else(checkout):
+    places = {("full", bucket, "FD") for bucket in BUCKETS}
+    checkout.evaluate("full", 3, images=50)
+    found = diff()
+    assert gaps(found) == {"FD is biased in the number of images (60, then 50)": places}
+    assert {row.metric for row in found.rows if row.experiment == "full"} == {"L1_percent", "PSNR", "SSIM"}
+    checkout.evaluate("full", 3)
+    checkout.lock({"data/models/attributes": "9" * 32})
+    reason = "FD in the features of another network (data/models/attributes or its name changed)"
+    assert gaps(diff())[reason] == places | {("slots_32", bucket, "FD") for bucket in BUCKETS}
+
+
+def test_nan_in_a_result(checkout, capsys):
+    checkout.edit("full", lambda content, record: content["1-20%"].update(PSNR=float("nan")))
+    assert main(["diff"]) == 2
+    captured = capsys.readouterr()
+    assert captured.err == "error: not a finite number (nan) in the workspace: full (PSNR in 1-20%)\n"
+    assert "Not compared" in captured.out and "16 numbers" not in captured.out and "15 numbers" in captured.out
+    checkout.evaluate("full", 3, better=-8)
+    checkout.edit("full", lambda content, record: content["1-20%"].update(PSNR=None))
+    assert main(["diff"]) == 1  # worse weighs more than incomplete
+
+
+@pytest.mark.parametrize(
+    "text, sentence",
+    [
+        ("{", "reports/metrics/full.json in the workspace is not valid JSON"),
+        ("[]", "reports/metrics/full.json in the workspace is not a metrics file"),
+        ('{"1-20%": 3}', "reports/metrics/full.json in the workspace is not a metrics file"),
+    ],
+)
+def test_a_broken_metrics_file(checkout, capsys, text, sentence):
+    checkout.metrics("full").write_text(text)
+    assert refused(capsys).startswith(sentence)
+    assert {row.experiment for row in diff().rows} == {"slots_32"}
+
+
+# ------------------------------------------------------------------------------------------------ bad input
+
+
+def test_a_revision_that_does_not_exist(checkout, capsys):
+    for name in ("nowhere", "HEAD~9", "--all-is-lost", "HEAD..HEAD"):
+        with pytest.raises(InputError, match=f"revision '{name}' does not exist here; give a commit, a tag, a branch"):
+            open_revision(name)
+    assert refused(capsys, "nowhere").startswith("revision 'nowhere' does not exist here")
+
+
+def test_a_revision_without_results(checkout, capsys):
+    shutil.rmtree(checkout.root / "reports")
+    assert refused(capsys).startswith("the workspace has no results: reports/metrics holds no metrics file there")
+    checkout.commit("nothing left")
+    assert refused(capsys, "HEAD", "HEAD~1").startswith("HEAD (")
+
+
+def test_no_git_repository(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert refused(capsys) == f"{tmp_path} is not inside a git repository, so there are no revisions to compare"
+
+
+def test_a_repository_without_commits(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(Checkout(tmp_path / "checkout").root)
+    assert refused(capsys).startswith("revision 'HEAD' does not exist here")
+
+
+@pytest.mark.parametrize("name", ["params.yaml", "dvc.lock"])
+def test_broken_yaml(checkout, capsys, name):
+    (checkout.root / name).write_text("a: [")
+    assert refused(capsys) == f"{name} in the workspace is not valid YAML"
+
+
+# ------------------------------------------------------------------------------------------------ outputs and DVC
+
+
+def test_files_are_written(cached, tmp_path, capsys):
+    cached.evaluate("full", 3, better=0.3)
+    page, text = tmp_path / "out" / "diff.html", tmp_path / "diff.md"
+    assert main(["diff", "--html", str(page), "--markdown", str(text)]) == 0
+    assert page.read_text().startswith("<!DOCTYPE html>") and text.read_text().startswith("## HEAD (")
+    short = capsys.readouterr().out
+    assert "= unchanged" not in short and "--all lists them" in short
+    assert main(["diff", "--all"]) == 0 and capsys.readouterr().out.count("= unchanged") == len(BUCKETS) * len(REPORTED)
+
+
+def test_results_of_a_revision_come_out_of_dvcs_cache(tmp_path, monkeypatch, capsys):
+    checkout = Checkout(tmp_path / "checkout")
+    monkeypatch.chdir(checkout.root)
+
+    def dvc(*arguments: str) -> None:
+        environment = os.environ | {"DVC_NO_ANALYTICS": "1"}
+        subprocess.run([sys.executable, "-m", "dvc", *arguments], check=True, capture_output=True, env=environment)
+
+    dvc("init", "-q")
+    checkout.write("dvc.yaml", {"stages": {"evaluate": {"cmd": "true", "outs": ["data/results/full"]}}})
+    (checkout.root / "dvc.lock").unlink()
+    checkout.evaluate("full", 1)
+    dvc("commit", "-f", "-q")
+    checkout.commit()
+    shutil.rmtree(checkout.root / "data")
+    checkout.evaluate("full", 3, better=0.3)
+    with open_revision("HEAD") as old, open_revision("workspace") as new:
+        found = compare(old, new)
+        fetched = old._fetched
+        assert (fetched / "full/seed_0/per_image.parquet").is_file()
+    assert not fetched.exists()
+    assert verdicts(found) == {IMPROVED} and {row.basis for row in found.rows} == {"paired"}
+
+    shutil.rmtree(checkout.root / ".dvc/cache")
+    found = diff()
+    assert {row.basis for row in found.rows} == {"unpaired"}
+    assert "are not in DVC's cache" in found.rows[0].notes[0] and "dvc pull" not in found.rows[0].notes[0]
+    dvc("remote", "add", "-d", "store", str(tmp_path / "store"))
+    assert "`dvc pull` in a checkout of it brings what the remote has" in diff().rows[0].notes[0]
+    assert json.loads(checkout.metrics("full").read_text())["made_by"][0]["intervals"]

@@ -1,0 +1,278 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from replication.errors import InputError
+from replication.papers import PAPERS, SHOWFACE_ROWS, load_claims, load_rows, load_tables
+from replication.reporting.claims import judging as module
+from replication.reporting.claims.judging import (
+    COLUMNS,
+    VERDICTS,
+    claim_metrics,
+    judge_claims,
+    read_claims_csv,
+    write_claims_csv,
+)
+
+DRAWS = 5000  # enough that a claim of 144 parts can be contradicted
+
+
+def sure(metrics: dict[str, dict]) -> dict[tuple[str, str, str], np.ndarray]:
+    """Draws without any spread."""
+    return {
+        (name, bucket, metric): np.full(DRAWS, float(value))
+        for name, file in metrics.items()
+        for bucket, values in file.items()
+        if bucket != "made_by"
+        for metric, value in values.items()
+    }
+
+
+def judged(metrics: dict[str, dict], draws=None) -> pd.DataFrame:
+    table = judge_claims(metrics, sure(metrics) if draws is None else draws)
+    return table.set_index("id")
+
+
+@pytest.fixture
+def modules(file_of):
+    """Table 2, where the fuller model is better in every cell."""
+    names = ("full", "no_mrem", "no_mrem_no_dmm")
+    return {name: file_of(name, quality=1 + 0.1 * i) for i, name in enumerate(names)}
+
+
+def test_every_claim_has_a_row_in_the_papers_order(metrics):
+    for given in (metrics, {}):
+        table = judge_claims(given, sure(given))
+        assert tuple(table.columns) == COLUMNS
+        assert list(zip(table.paper, table.id, strict=True)) == [(p, c) for p in PAPERS for c in load_claims(p).id]
+        assert set(table.verdict) <= set(VERDICTS)
+        assert (table.sentence != "").all() and (table["where"] != "").all() and (table.paper_evidence != "").all()
+        assert (table.measured_evidence != "").all()
+
+
+def test_the_papers_column_is_the_recorded_answer(metrics):
+    recorded = pd.concat([load_claims(paper) for paper in PAPERS]).holds_in_paper
+    table = judge_claims(metrics, sure(metrics))
+    assert list(table.paper_supports) == list(recorded)
+    assert table.paper_supports.sum() == 21 and len(table) == 34
+
+
+def test_without_results_nothing_is_judged():
+    table = judged({})
+    assert set(table.verdict) == {"not run"}
+    assert table.probability.isna().all() and not table.comparable.any() and set(table.profile) == {""}
+    assert "experiment no_mrem was not evaluated" in table.measured_evidence["C14"]
+
+
+@pytest.mark.parametrize(
+    ("holding", "verdict"),
+    [
+        (100, "supported"),
+        (95, "supported"),
+        (94, "not resolved"),
+        (50, "not resolved"),
+        (1, "not resolved"),  # p = 12 comparisons x 0.01
+        (0, "contradicted"),
+    ],
+)
+def test_thresholds(modules, holding, verdict):
+    draws = sure(modules)
+    draws["no_mrem", "20-40%", "PSNR"] = np.where(np.arange(DRAWS) < holding * DRAWS // 100, 30.0, -1.0)
+    row = judged(modules, draws).loc["C13"]
+    assert (row.verdict, row.probability) == (verdict, holding / 100)
+    assert row.experiments == "no_mrem; no_mrem_no_dmm"
+
+
+def test_the_probability_is_that_of_all_comparisons_at_once(modules):
+    # Twelve comparisons that fail in different draws: each is probable, together they are not.
+    draws = sure(modules)
+    for i, ratio in enumerate(("1-20%", "20-40%", "40-60%")):
+        for k, metric in enumerate(("L1_percent", "FD", "PSNR", "SSIM")):
+            failing = (4 * i + k) * DRAWS // 25
+            worse = -1.0 if metric in ("PSNR", "SSIM") else 1e3
+            draws["no_mrem", ratio, metric][failing : failing + DRAWS // 25] = worse
+    row = judged(modules, draws).loc["C13"]
+    assert (row.verdict, row.probability) == ("not resolved", 0.52)
+    assert "Taken one by one: 12 certain, 0 certainly not, 0 open." in row.measured_evidence
+
+
+ABLATIONS = ("C12", "C13", "C14", "C15", "C16", "C17", "C18", "C19", "C22")
+
+
+def noisy(file_of, quality, seed: int, draws: int = 2000):
+    """Every experiment measured once with noise, and draws of that same noise about what was measured."""
+    noise = np.random.default_rng(seed)
+    metrics, drawn = {}, {}
+    for name in dict.fromkeys(SHOWFACE_ROWS.values()):
+        metrics[name] = file_of(name, quality=quality(name))
+        for bucket in ("1-20%", "20-40%", "40-60%"):
+            for metric, value in metrics[name][bucket].items():
+                spread = 0.02 * abs(value)
+                metrics[name][bucket][metric] = value + spread * noise.standard_normal()
+                drawn[name, bucket, metric] = metrics[name][bucket][metric] + spread * noise.standard_normal(draws)
+    return metrics, drawn
+
+
+def test_what_nothing_resolves_is_not_contradicted(file_of):
+    """All experiments equal: no claim of many comparisons holds in any draw, and none is refuted either."""
+    contradicted, low = 0, 0
+    for seed in range(10):
+        table = judged(*noisy(file_of, lambda name: 1.0, seed)).loc[[*ABLATIONS]]
+        assert "not run" not in set(table.verdict)
+        contradicted += (table.verdict == "contradicted").sum()
+        low += (table.probability < 0.05).sum()
+    assert low > 60  # of 90: the probability of the whole alone would call all these contradicted
+    assert contradicted <= 0.05 * 10 * len(ABLATIONS)
+
+
+def test_one_comparison_that_surely_fails_contradicts(file_of):
+    table = judged(*noisy(file_of, lambda name: 0.7 if name == "slots_64" else 1.0, seed=1))
+    assert table.verdict[["C15", "C18"]].to_list() == ["not resolved", "contradicted"]
+    # A valley at m = 128 rules out a peak there and a peak at 64 with nothing below it to the right.
+    table = judged(*noisy(file_of, lambda name: 1.5 if name == "full" else 1.0, seed=1))
+    assert table.verdict["C22"] == "contradicted"
+
+
+def test_a_claim_about_each_method_is_judged_on_those_measured(metrics):
+    row = judged(metrics).loc["C24"]
+    assert (row.verdict, row.probability) == ("supported", 1.0)
+    assert row.measured_evidence.startswith("Judged on the methods that were measured. No experiment measures Deep")
+    metrics["full"]["40-60%"]["SSIM"] = 0.99  # better than with smaller holes
+    assert judged(metrics).verdict["C24"] == "contradicted"
+
+
+def test_flipped_numbers_flip_the_verdict(modules, file_of):
+    assert judged(modules).verdict[["C12", "C13", "C14"]].to_list() == ["supported"] * 3
+    flipped = {"full": modules["no_mrem_no_dmm"], "no_mrem": modules["no_mrem"], "no_mrem_no_dmm": modules["full"]}
+    table = judged(flipped)
+    assert table.verdict[["C12", "C13", "C14"]].to_list() == ["contradicted"] * 3
+    assert table.measured_evidence["C14"].startswith("0 of 12 comparisons hold; not: ")
+
+
+def test_a_missing_experiment_is_named(metrics):
+    # The fixture has every experiment but slots_512, and `full` better than all others.
+    table = judged(metrics)
+    assert table.verdict["C18"] == "not run" and np.isnan(table.probability["C18"])
+    assert table.measured_evidence["C18"].startswith("Not run: experiment slots_512 was not evaluated. 36 of 36")
+    assert "that could be made (of 48) hold" in table.measured_evidence["C18"]
+    assert "slots_512" not in table.experiments["C18"]
+    assert table.measured_evidence["C23"] == "Not run: no experiment measures ICT, DeepFillv2, PIC, CTSDG, DSI."
+
+
+def test_what_was_run_may_refute_a_claim_that_lacks_an_experiment(metrics, file_of):
+    metrics = metrics | {"slots_64": file_of("slots_64", quality=0.5)}
+    row = judged(metrics).loc["C18"]
+    assert (row.verdict, row.probability) == ("contradicted", 0.0)
+    assert row.measured_evidence.startswith("Refuted by what was run: P is at most this. Experiment slots_512 was not")
+
+
+def test_a_missing_number_and_missing_draws_are_named(modules):
+    draws = sure(modules)
+    del modules["no_mrem"]["40-60%"]["SSIM"], draws["full", "1-20%", "FD"]
+    table = judged(modules, draws)
+    assert table.verdict["C14"] == "not run"
+    assert "experiment no_mrem has no SSIM at 40-60%" in table.measured_evidence["C14"]
+    assert "experiment full has no FID at 1-20%" in table.measured_evidence["C14"]
+
+
+def test_draws_that_cannot_be_used_are_refused(modules):
+    draws = sure(modules)
+    draws["full", "1-20%", "PSNR"][3] = np.nan
+    with pytest.raises(InputError, match="full, 1-20%, PSNR: the draws hold NaN"):
+        judge_claims(modules, draws)
+    draws = sure(modules) | {("no_mrem", "1-20%", "SSIM"): np.ones(DRAWS - 1)}
+    with pytest.raises(InputError, match="no_mrem, 1-20%, SSIM: 4999 draws"):
+        judge_claims(modules, draws)
+
+
+def test_amounts_of_the_paper_are_not_judged_on_other_data(metrics):
+    table = judged(metrics)
+    amounts = load_claims("showface").query("kind == 'amount'").id
+    assert set(table.verdict[amounts]) == {"not comparable"}
+    assert table.probability[amounts].isna().all() and not table.comparable.any()
+    assert "the amount belongs to the paper's data" in table.measured_evidence["C01"]
+    assert "No experiment measures DeepFillv2, PIC" in table.measured_evidence["C01"]
+
+
+def test_experiments_that_do_not_compare_are_not_judged(modules, file_of):
+    modules["no_mrem"] = file_of("no_mrem", quality=1.1, image_size=128)
+    row = judged(modules).loc["C14"]
+    assert row.verdict == "not comparable" and "experiments differ in image size" in row.measured_evidence
+    modules["no_mrem"] = file_of("no_mrem", quality=1.1, frechet="FID")
+    row = judged(modules).loc["C14"]
+    assert row.verdict == "not comparable" and "some experiments have FD and some FID" in row.measured_evidence
+
+
+def test_fd_is_not_called_fid_and_drawn_faces_not_celebahq(metrics, file_of):
+    for name, quality in (("full_ffhq", 1.0), ("pconv_ffhq", 0.1)):
+        metrics[name] = file_of(name, quality=quality, dataset_title="drawn faces, in the wild")
+    table = judged(metrics)
+    for claim in ("C10", "C14", "C27"):
+        text = table.measured_evidence[claim]
+        assert text.endswith("FD stands in for FID.") and "FID" not in text.removesuffix("FD stands in for FID.")
+    assert "on drawn faces, in the wild: Ours 3.000, PConv 0.300" in table.measured_evidence["C27"]
+    judged_rows = table[table.probability.notna()]
+    assert not judged_rows.measured_evidence.str.contains("CelebA-HQ|FFHQ").any()
+
+
+def test_a_perfect_replication_gets_the_papers_own_answers(monkeypatch, file_of):
+    """Every printed row measured, with the printed numbers: each verdict is then the recorded answer."""
+    rows, metrics = {}, {}
+    for number, table in load_tables("showface").items():
+        for cell in table.itertuples():
+            key = (number, cell.dataset, cell.method)
+            rows[key] = SHOWFACE_ROWS.get(key, f"{cell.method}_{cell.dataset}")
+            name = rows[key]
+            if name not in metrics:
+                made = file_of(name, profile="paper", comparable=True, dataset=name, pairs="")["made_by"]
+                metrics[name] = {"made_by": made}
+            metrics[name].setdefault(cell.mask_ratio, {})[cell.metric] = cell.value
+    monkeypatch.setattr(module, "load_rows", lambda paper: rows if paper == "showface" else load_rows(paper))
+    table = judged(metrics).query("paper == 'showface'")
+    recorded = load_claims("showface").set_index("id")
+    run = table[~recorded.kind.isin(["print", "count"])]
+    assert len(run) == 23
+    expected = recorded.holds_in_paper[run.index].map({True: "supported", False: "contradicted"})
+    assert run.verdict.to_list() == expected.to_list()
+    assert set(run.probability) == {0.0, 1.0} and run.comparable.all()
+    assert (run.measured_evidence.str.split(" Taken").str[0] == run.paper_evidence.str.split(" Taken").str[0]).all()
+
+
+def test_claims_about_print_and_counts_are_not_run(metrics):
+    table = judged(metrics)
+    assert table.verdict[["C20", "C21", "C25", "C26"]].to_list() == ["not run"] * 4
+    assert table.measured_evidence["C21"] == "Not run: it is about the paper's own print."
+    assert table.experiments["C25"] == ""
+
+
+def test_metrics_that_claims_read():
+    assert {"L1_percent", "FID", "FD", "PSNR", "SSIM"} <= claim_metrics()
+
+
+def test_the_file_comes_back_as_it_was_written(tmp_path, metrics, modules):
+    draws = sure(modules)
+    draws["no_mrem", "20-40%", "PSNR"][:37] = 0
+    table = judge_claims(modules, draws)
+    path = write_claims_csv(table, tmp_path / "claims.csv")
+    assert path.read_text().splitlines()[0] == ",".join(COLUMNS)
+    pd.testing.assert_frame_equal(read_claims_csv(path), table, check_dtype=False)
+    first = path.read_bytes()
+    assert write_claims_csv(judge_claims(modules, draws), path).read_bytes() == first
+
+
+def test_a_file_of_another_version_is_refused(tmp_path, metrics):
+    path = write_claims_csv(judge_claims(metrics, sure(metrics)), tmp_path / "claims.csv")
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[:-1]))
+    with pytest.raises(InputError, match="another version of the claims"):
+        read_claims_csv(path)
+    path.write_text("".join([lines[0].replace("verdict", "answer"), *lines[1:]]))
+    with pytest.raises(InputError, match="has columns"):
+        read_claims_csv(path)
+    path.write_text("".join(lines).replace(",True,", ",yes,"))
+    with pytest.raises(InputError, match="another version of the claims"):
+        read_claims_csv(path)
+    with pytest.raises(InputError, match="cannot be read"):
+        read_claims_csv(tmp_path / "nothing.csv")

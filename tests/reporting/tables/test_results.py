@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+import io
+import json
+import math
+
+import pandas as pd
+import pytest
+
+from replication.errors import InputError
+from replication.papers import SHOWFACE_ROWS, load_table
+from replication.reporting.tables.results import CSV_COLUMNS, LAYOUTS, load_metrics, result_table, showface_tables
+
+
+def build(number: int, metrics: dict) -> object:
+    return result_table(number, paper=load_table("showface", number), experiments=SHOWFACE_ROWS, metrics=metrics)
+
+
+def test_every_printed_row_is_kept_and_the_ones_that_were_not_run_say_so(metrics):
+    table = build(4, metrics)
+    assert len(table.cells) == 72
+    states = table.cells.groupby("method").status.unique()
+    assert list(states["disentangled m=512"]) == ["not run"]
+    assert list(states["disentangled m=32"]) == ["measured"]
+    assert set(build(1, metrics).cells.query("method == 'ICT'").status) == {"not run"}
+
+
+def test_nothing_run_still_prints_the_paper():
+    for number in LAYOUTS:
+        table = build(number, {})
+        assert set(table.cells.status) == {"not run"}
+        assert table.cells.paper.notna().all()
+        assert not table.cells.best_measured.any()
+        assert table.provenance.items == ()
+
+
+def test_best_is_direction_aware(file_of):
+    metrics = {"full": file_of("full", quality=1.0), "no_mrem": file_of("no_mrem", quality=1.5)}
+    cells = build(2, metrics).cells
+    assert set(cells[cells.best_measured].method) == {"Full"}
+    assert cells.best_measured.sum() == 12  # 4 metrics x 3 ratios, lower and higher is better alike
+
+
+def test_values_that_print_alike_share_the_mark(file_of):
+    metrics = {name: file_of(name) for name in ("full", "no_mrem")}
+    metrics["full"]["1-20%"]["SSIM"] = 0.96801
+    metrics["no_mrem"]["1-20%"]["SSIM"] = 0.96849
+    cells = build(2, metrics).cells.query("mask_ratio == '1-20%' and metric == 'SSIM'").set_index("method")
+    assert cells.best_measured[["Full", "w/o MREM"]].all()
+    assert not cells.best_measured["w/o MREM + w/o DMM"]
+
+
+def test_a_single_measured_value_is_not_called_best(file_of):
+    assert not build(2, {"full": file_of("full")}).cells.best_measured.any()
+
+
+def test_the_papers_best_includes_its_exception():
+    cells = build(2, {}).cells
+    worst = cells[(cells.mask_ratio == "1-20%") & (cells.metric == "FID")]
+    assert list(worst[worst.best_paper].method) == ["w/o MREM"]  # claim C14: 2.221 beats Full's 2.369
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"profile": "smoke"}, {"image_size": 32}, {"images_per_bucket": 50}, {"pairs": "other"}, {"steps": 3}],
+)
+def test_rows_that_do_not_compare_are_not_ranked_and_the_header_says_why(file_of, change):
+    metrics = {"full": file_of("full"), "no_mrem": file_of("no_mrem", quality=2, **change)}
+    table = build(2, metrics)
+    assert not table.provenance.comparable_rows
+    assert not table.cells.best_measured.any()
+    assert any("no_mrem" in text for text in table.provenance.differences)
+
+
+def test_another_commit_is_mentioned_but_ranked(file_of):
+    table = build(2, {"full": file_of("full"), "no_mrem": file_of("no_mrem", commit="fff")})
+    assert table.provenance.comparable_rows
+    assert any("commit" in text and "fff" in text for text in table.provenance.differences)
+
+
+def test_different_systems_may_train_for_different_steps(file_of):
+    metrics = {"full": file_of("full"), "pconv": file_of("pconv", steps=3)}
+    assert build(1, metrics).provenance.comparable_rows
+
+
+def test_fd_and_fid_are_never_ranked_or_subtracted(file_of):
+    metrics = {"full": file_of("full"), "no_mrem": file_of("no_mrem", quality=2, frechet="FID")}
+    table = build(2, metrics)
+    frechet = table.cells[table.cells.metric == "FID"]
+    assert table.frechet == "FD/FID"
+    assert not frechet.best_measured.any()
+    changes = table.changes.query("metric == 'FID' and method == 'w/o MREM'")
+    assert changes.measured.isna().all()
+    assert (changes.agreement == "").all()
+
+
+def test_changes_against_full_compare_signs(file_of):
+    metrics = {"full": file_of("full"), "no_mrem": file_of("no_mrem", quality=1.5)}
+    changes = build(2, metrics).changes.query("method == 'w/o MREM'").set_index(["mask_ratio", "metric"])
+    row = changes.loc[("40-60%", "L1_percent")]
+    assert row.measured == pytest.approx(2.5)
+    assert row.paper == pytest.approx(2.959 - 2.937)
+    assert row.agreement == "agrees"
+    # Without MREM the paper's FID at 1-20% is better than Full's; here it is worse.
+    assert changes.loc[("1-20%", "FID")].agreement == "differs"
+    assert build(2, metrics).agreement() == (11, 12)
+
+
+def test_a_change_that_prints_as_zero_has_no_sign(file_of):
+    metrics = {"full": file_of("full"), "no_mrem": file_of("no_mrem")}
+    metrics["no_mrem"]["1-20%"]["PSNR"] += 0.0004
+    changes = build(2, metrics).changes.query("method == 'w/o MREM'")
+    assert (changes.agreement == "").all()
+
+
+def test_table_4_compares_with_128_slots(metrics):
+    table = build(4, metrics)
+    assert "disentangled m=128" not in set(table.changes.method)
+    assert set(table.changes.method) == set(table.cells.method) - {"disentangled m=128"}
+
+
+def test_csv_round_trip_keeps_precision_and_separates_fd_from_fid(metrics):
+    table = build(3, metrics)
+    csv = pd.read_csv(io.StringIO(table.to_csv()))
+    assert tuple(csv) == CSV_COLUMNS
+    fd, fid = csv[csv.metric == "FD"], csv[csv.metric == "FID"]
+    assert len(fd) == len(fid) == 12
+    assert fd.paper.isna().all()
+    assert fd.measured.notna().all()
+    assert fid.measured.isna().all()
+    assert fid.experiment.isna().all()
+    cell = csv[(csv.method == "Full") & (csv.metric == "PSNR") & (csv.mask_ratio == "40-60%")].iloc[0]
+    assert cell.measured == metrics["full"]["40-60%"]["PSNR"]
+    assert (cell.paper, cell.experiment) == (24.177, "full")
+    assert (cell.comparable, cell.measured_on) == (False, "drawn faces, studio, 64x64")
+    assert fid.comparable.isna().all() and fid.measured_on.isna().all()  # nothing was measured there
+    assert cell.seeds == 1 and cell.images == metrics["full"]["made_by"][0]["images_per_bucket"]
+    assert math.isnan(cell.change)  # Full itself
+
+
+def test_csv_has_changes_with_their_intervals(file_of):
+    metrics = {"full": file_of("full"), "no_mrem": file_of("no_mrem", quality=1.5, seeds=[0, 1])}
+    table = result_table(
+        2,
+        paper=load_table("showface", 2),
+        experiments=SHOWFACE_ROWS,
+        metrics=metrics,
+        differences=lambda full, variant, ratio, metric: (-0.5, 4.0),
+    )
+    csv = pd.read_csv(io.StringIO(table.to_csv())).set_index(["method", "mask_ratio", "metric"])
+    row = csv.loc[("w/o MREM", "40-60%", "L1_percent")]
+    assert row.change == pytest.approx(2.5) and (row.change_low, row.change_high) == (-0.5, 4.0)
+    assert row.change_paper == pytest.approx(2.959 - 2.937) and (row.signs, row.seeds) == ("agrees", 2)
+    fd, fid = csv.loc[("w/o MREM", "40-60%", "FD")], csv.loc[("w/o MREM", "40-60%", "FID")]
+    assert fd.change > 0 and math.isnan(fd.change_paper)
+    assert math.isnan(fid.change) and fid.change_paper == pytest.approx(13.359 - 12.086)
+
+
+def test_csv_has_one_fid_row_when_fid_was_measured(file_of):
+    table = build(2, {"full": file_of("full", frechet="FID")})
+    csv = pd.read_csv(io.StringIO(table.to_csv()))
+    assert len(csv) == 36
+    assert set(csv.metric) == {"L1_percent", "FID", "PSNR", "SSIM"}
+
+
+def test_a_missing_number_is_missing_not_zero(file_of):
+    file = file_of("full")
+    del file["1-20%"]["SSIM"]
+    file["1-20%"]["FD"] = None
+    cells = build(2, {"full": file}).cells.query("method == 'Full' and mask_ratio == '1-20%'").set_index("metric")
+    assert cells.status["SSIM"] == cells.status["FID"] == "missing"
+    assert math.isnan(cells.measured["SSIM"])
+
+
+def test_showface_tables_reads_the_folder(metrics_folder):
+    tables = showface_tables(load_metrics(metrics_folder, set(SHOWFACE_ROWS.values())))
+    assert [table.layout.number for table in tables] == [1, 2, 3, 4]
+    assert "full" in tables[0].records
+
+
+def test_files_that_are_not_metrics_are_refused_by_name(tmp_path):
+    (tmp_path / "full.json").write_text("{")
+    with pytest.raises(InputError, match=r"full\.json"):
+        load_metrics(tmp_path, {"full"})
+    (tmp_path / "full.json").write_text(json.dumps({"loss": 1}))
+    with pytest.raises(InputError, match="1-20%"):
+        load_metrics(tmp_path, {"full"})
+    assert load_metrics(tmp_path, {"absent"}) == {}
+
+
+def test_values_have_the_intervals_of_their_file(file_of):
+    metrics = {name: file_of(name) for name in ("full", "no_mrem")}
+    metrics["full"]["made_by"][0]["intervals"] = {"1-20%": {"PSNR": [36.5, 37.25]}}
+    cells = build(2, metrics).cells.set_index(["method", "mask_ratio", "metric"])
+    assert tuple(cells.loc[("Full", "1-20%", "PSNR"), ["low", "high"]]) == (36.5, 37.25)
+    assert math.isnan(cells.loc[("Full", "1-20%", "SSIM")].low) and math.isnan(
+        cells.loc[("w/o MREM", "1-20%", "PSNR")].low
+    )
+
+
+def test_changes_beyond_chance_are_those_whose_interval_leaves_out_zero(file_of):
+    metrics = {"full": file_of("full"), "no_mrem": file_of("no_mrem", quality=1.1)}
+    asked = []
+
+    def differences(reference, experiment, bucket, metric):
+        asked.append((reference, experiment, bucket, metric))
+        return (0.1, 0.3) if metric == "L1_percent" else (-1.0, 1.0)
+
+    table = result_table(
+        2, paper=load_table("showface", 2), experiments=SHOWFACE_ROWS, metrics=metrics, differences=differences
+    )
+    measured = table.changes[table.changes.measured.notna()]
+    assert set(measured[measured.beyond_chance].metric) == {"L1_percent"} and len(asked) == 12
+    assert ("full", "no_mrem", "40-60%", "FD") in asked  # by the name it was measured under
+    assert table.beyond_chance() == (3, 3)  # worse without MREM, as the paper has it
+    assert not build(2, metrics).changes.beyond_chance.any()
+
+
+def test_nan_in_a_result_is_refused_with_its_place(metrics_folder):
+    path = metrics_folder / "full.json"
+    content = json.loads(path.read_text())
+    content["20-40%"]["SSIM"] = math.nan
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"full\.json: SSIM at 20-40% is nan; a result must be a finite number"):
+        load_metrics(metrics_folder, {"full"})
