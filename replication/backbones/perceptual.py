@@ -1,4 +1,4 @@
-"""Feature maps for perceptual and style losses: VGG with ImageNet weights, or the face parser's own trunk."""
+"""Feature maps for perceptual and style losses: VGG with ImageNet weights."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from replication.backbones.frozen import FrozenNetwork
 from replication.backbones.imagenet import normalise_unit
-from replication.methods.parser.bisenet import FaceParser, TrunkFeatures
 from replication.published_weights import VGG16, VGG19, read_published_weights
 
 
@@ -130,32 +129,3 @@ class VGG16Features(_VGGFeatures):
     file_name, sha256_prefix, plan = VGG16.file, VGG16.sha256, _VGG16
     perceptual_layers = (4, 9, 16)
     style_layers = (4, 9, 16)
-
-
-class ParserFeatures:
-    """The face parser's trunk in place of a VGG: stem, layer1, layer2, layer3 for both terms.
-
-    For profiles without published weights: the parser is trained in the pipeline, and its pass can be shared
-    with the semantic loss (`replication.methods.mdrnet.frozen_networks.FrozenJudges`). Not an nn.Module, since it has
-    nothing of its own: `parser` is the network.
-    """
-
-    name = "face parser trunk"
-
-    def __init__(self, parser: FaceParser):
-        self.parser = parser
-
-    @staticmethod
-    def from_trunk(trunk: TrunkFeatures) -> FeatureMaps:
-        """Pick the maps from a pass that was made anyway."""
-        maps = (trunk.stem, trunk.layer1, trunk.layer2, trunk.layer3)
-        return FeatureMaps(maps, maps)
-
-    def to(self, *args, **kwargs) -> ParserFeatures:
-        """Move the parser, as `torch.nn.Module.to`."""
-        self.parser.to(*args, **kwargs)
-        return self
-
-    def __call__(self, images: Tensor) -> FeatureMaps:
-        """(B, 3, H, W) in [0, 1] -> FeatureMaps of the images at the parser's size."""
-        return self.from_trunk(self.parser.features(images * 2 - 1))

@@ -105,11 +105,11 @@ class TrainingBatches:
     batch_size: of all ranks together; rank r of `world_size` gets the r-th part of every batch.
     image_rows: rows of the store to train on; by default those of the training split.
     flip: mirror every second face, by chance. fields: optional fields that every batch has to hold.
-    bank: with N, the faces, masks and flips come from a fixed table of N pairs, visited in a new order each
-    time round. Entry j is the j-th sample that training without a bank would see under `bank_seed` (by default
-    `seed`): trainings of other seeds visit the same bank in other orders. What frozen networks make of an entry
+    fixed_pairs: with N, the faces, masks and flips come from a fixed table of N pairs, visited in a new order each
+    time round. Entry j is the j-th sample that training without the table would see under `fixed_pairs_seed` (by default
+    `seed`): trainings of other seeds visit the same table in other orders. What frozen networks make of an entry
     can then be computed once (`assemble`) and added to every batch:
-    extras: name -> array (N, ...) aligned with the bank. Those named in `extra_images` are uint8 pictures
+    extras: name -> array (N, ...) aligned with the table. Those named in `extra_images` are uint8 pictures
     (N,H,W,3) or (N,H,W), added as float32 (B,C,H,W) in [-1,1]; other integers are added as int64, floats as
     float32. Faces and masks are each shuffled without replacement, once round before the next time round.
     Raises InputError for sizes that differ, fields that the store lacks, or numbers that do not fit.
@@ -125,8 +125,8 @@ class TrainingBatches:
         image_rows: np.ndarray | None = None,
         flip: bool = True,
         fields: Iterable[str] = (),
-        bank: int | None = None,
-        bank_seed: int | None = None,
+        fixed_pairs: int | None = None,
+        fixed_pairs_seed: int | None = None,
         extras: Mapping[str, np.ndarray] | None = None,
         extra_images: Iterable[str] = (),
         rank: int = 0,
@@ -140,8 +140,8 @@ class TrainingBatches:
             raise InputError(f"batch_size={batch_size}: it has to be a positive multiple of the {world_size} processes")
         if not 0 <= rank < world_size:
             raise InputError(f"rank={rank}: ranks go from 0 to {world_size - 1}")
-        if bank is not None and bank < 1:
-            raise InputError(f"bank={bank}: a bank has at least one pair")
+        if fixed_pairs is not None and fixed_pairs < 1:
+            raise InputError(f"fixed_pairs={fixed_pairs}: a table has at least one pair")
         self.fields = frozenset(fields) - {"image", "mask"}
         unknown = sorted(self.fields - set(OPTIONAL_FIELDS))
         if unknown:
@@ -153,16 +153,16 @@ class TrainingBatches:
         self._extras = dict(extras or {})
         self._extra_images = frozenset(extra_images)
         for name, array in self._extras.items():
-            if bank is None or len(array) != bank:
-                raise InputError(f"extra {name!r} has {len(array)} rows; it has to be aligned with a bank ({bank})")
+            if fixed_pairs is None or len(array) != fixed_pairs:
+                raise InputError(f"extra {name!r} has {len(array)} rows; it has to be aligned with {fixed_pairs} fixed pairs")
         if self._extra_images - set(self._extras):
             raise InputError(
                 f"extra_images names {sorted(self._extra_images - set(self._extras))[0]!r}, which is no extra"
             )
         self.store, self.masks = store, masks
         self.batch_size, self.seed, self.flip = batch_size, seed, flip
-        self.bank = bank
-        self._sample_seed = seed if bank is None or bank_seed is None else bank_seed
+        self.fixed_pairs = fixed_pairs
+        self._sample_seed = seed if fixed_pairs is None or fixed_pairs_seed is None else fixed_pairs_seed
         self._share = batch_size // world_size
         self._first = rank * self._share
         self._orders: dict[tuple[str, int], np.ndarray] = {}
@@ -193,7 +193,7 @@ class TrainingBatches:
     def samples(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Image rows (B,), training mask rows (B,) and flips bool (B,) of samples 0, 1, 2, ... of the stream.
 
-        With a bank, sample j is its entry j. Without masks, their rows are empty.
+        With fixed pairs, sample j is pair j. Without masks, their rows are empty.
         """
         numbers, seed = np.asarray(numbers, dtype=np.int64), self._sample_seed
         image_rows = self._rows[self._shuffled("training images", numbers, len(self._rows), seed)]
@@ -204,15 +204,15 @@ class TrainingBatches:
         flips = self._shuffled("training flips", numbers, max(2, len(self._rows)), seed) % 2 == 1
         return image_rows, mask_rows, flips & self.flip
 
-    def bank_entry(self, j: int) -> tuple[int, int, bool]:
-        """Image row, training mask row and flip of entry j of the bank."""
-        if self.bank is None or not 0 <= j < self.bank:
-            raise InputError(f"bank entry {j}: there are {self.bank or 0}")
+    def fixed_pair(self, j: int) -> tuple[int, int, bool]:
+        """Image row, training mask row and flip of fixed pair j."""
+        if self.fixed_pairs is None or not 0 <= j < self.fixed_pairs:
+            raise InputError(f"fixed pair {j}: there are {self.fixed_pairs or 0}")
         image_rows, mask_rows, flips = self.samples(np.array([j]))
         return int(image_rows[0]), int(mask_rows[0]), bool(flips[0])
 
     def assemble(self, numbers: np.ndarray) -> dict[str, Any]:
-        """The batch of given samples of the stream, or entries of the bank; adds `pairs`, their numbers."""
+        """The batch of given samples of the stream, or fixed pairs; adds `pairs`, their numbers."""
         image_rows, mask_rows, flips = self.samples(numbers)
         holes = None if self.masks is None else np.asarray(self.masks.train[mask_rows])
         batch = gather_batch(self.store, image_rows, holes, fields=self.fields, flips=flips)
@@ -226,9 +226,10 @@ class TrainingBatches:
         return batch
 
     def numbers(self, step: int) -> np.ndarray:
-        """Numbers of this rank's samples (or bank entries) at a step, from 0."""
+        """Numbers of this rank's samples (or fixed pairs) at a step, from 0."""
         places = step * self.batch_size + self._first + np.arange(self._share, dtype=np.int64)
-        return places if self.bank is None else self._shuffled("bank order", places, self.bank, self.seed)
+        # (The purpose's text decides the order: another word would be another run.)
+        return places if self.fixed_pairs is None else self._shuffled("bank order", places, self.fixed_pairs, self.seed)
 
     def batch(self, step: int) -> dict[str, Any]:
         """This rank's part of the batch of a step, from 0; its fields: see `gather_batch` and `assemble`."""

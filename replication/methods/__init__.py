@@ -1,78 +1,263 @@
-"""One module per published system, each behind the same two faces: a Trainable and an Inpainter."""
+"""One folder a published system, and here what every system promises to the rest of the suite.
+
+A system is a folder of this one with a `method.py` that declares it: its settings, its parts (networks that are trained
+one after another), the module that opens them. Nothing outside `methods/` knows a system by name: the stages, dvc.yaml,
+tables, figures and the inspection all follow from the declarations, which `registry.methods` finds.
+
+Importing this module imports no torch, so that the command line can list what there is in milliseconds.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
-import numpy as np
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from replication.settings import Settings
 
-from replication.data.random_streams import stream
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from replication.data.masks import MaskStore
+    from replication.data.store import FaceStore
+    from replication.settings import Schedule
+    from replication.training.trainable import Trainable
+
+ONLY_PART = "network"
+"""Name of the part of a system that has just one."""
+
+
+class MethodSettings(Settings):
+    """Base of the settings of a system: the section `methods.<system>` of params.yaml.
+
+    Networks and losses take these very objects as constructor arguments, so that a key exists once.
+    """
+
+    def misfits(self, image_size: int) -> Iterator[tuple[str, str]]:
+        """(key below the section, sentence) for each value that does not fit images of `image_size` pixels."""
+        yield from ()
+
+    def stated_by_the_paper(self, run: str) -> Mapping[str, tuple[Any, Any]]:
+        """key below the section -> (value here, value in the paper), for what a comparable run has to share."""
+        return {}
+
+
+@dataclass(frozen=True)
+class Need:
+    """A network of another system's run that a part looks through or builds upon.
+
+    method: its system. key: dotted key of the needing system's own settings that holds the name of the run; None
+    stands for the run that is called like the system, as `parser` is.
+    """
+
+    method: str
+    key: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Need:
+        """ "parser" -> the run `parser`; "pconv:coarse.run" -> the run of pconv that the setting coarse.run names."""
+        method, _, key = text.partition(":")
+        return cls(method, key or None)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One network that is trained by itself, or one thing that is computed once for a data set: one stage of DVC.
+
+    module: of its code; its import closure is what the result depends on (`graph.closure`). It has a function
+        `train(task: Task) -> Training | Finished`, or, with per="dataset", `compute(task: Task, folder: Path) -> dict`
+        that fills a folder and returns what its card says.
+    needs: what has to be there before: own parts by name, networks of other systems as `Need.parse` reads them.
+    fields: of a batch beyond image and mask: "attributes", "boxes", "identity", "landmarks", "parsing".
+    holes: whether batches have masks. data: whether it reads a data set at all.
+    per: "run": one for every run and seed. "dataset": once for a data set, shared by all runs of the system on it;
+        the section of its name in the settings then has a list `datasets`.
+    settings: the top-level keys of the system's settings that it reads; empty for all of them.
+    """
+
+    name: str
+    module: str
+    needs: tuple[str, ...] = ()
+    fields: frozenset[str] = frozenset()
+    holes: bool = True
+    data: bool = True
+    per: Literal["run", "dataset"] = "run"
+    settings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A picture of what goes on inside a run, drawn by a function of the system.
+
+    draw: "module:function" with (trace: Trace, *, title: str, **options) -> Figure, or None where this run lacks what
+        the panel shows (an ablation without a memory). title: what it shows, in words.
+    """
+
+    name: str
+    title: str
+    draw: str
+
+
+@dataclass(frozen=True)
+class Method:
+    """A published system.
+
+    name: of its folder and of its section in params.yaml. title: as the papers call it. paper: folder of
+    `replication/papers` whose tables it stands in, or its citation where it stands in none.
+    module: has `open_run(trained: TrainedRun)`, which gives an `Inpainter`, or for a network that others look through,
+        that network, frozen.
+    inpaints: whether its runs complete faces; others are not measured by a protocol.
+    curves: scalars of its histories that `dvc plots` shows.
+    panels: pictures of the inside of a run, beside those that are drawn of every Trace.
+    """
+
+    name: str
+    title: str
+    paper: str
+    settings: type[MethodSettings]
+    parts: tuple[Part, ...]
+    module: str
+    inpaints: bool = True
+    curves: tuple[str, ...] = ()
+    panels: tuple[Panel, ...] = ()
+
+    def part(self, name: str) -> Part:
+        """A part by name."""
+        return next(part for part in self.parts if part.name == name)
+
+    @property
+    def run_parts(self) -> tuple[Part, ...]:
+        """The parts that every run has its own of."""
+        return tuple(part for part in self.parts if part.per == "run")
+
+    @property
+    def shared_settings(self) -> tuple[str, ...]:
+        """Keys that no run may change, since what is computed once for a data set reads them."""
+        return tuple(dict.fromkeys(key for part in self.parts if part.per == "dataset" for key in part.settings))
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a part is given to be trained or computed.
+
+    run: the run's name. dataset, image_size: what it trains on. seed: of this training; torch is seeded with it before
+    the part's function is called. shared_seed: of what is computed once for all seeds. settings: the system's, with
+    the changes of the run.
+    faces, masks: opened stores of the data set; None for parts without data or holes.
+    open: a need as the part declares it ("parser", "pconv:coarse.run", an own part's name) -> the frozen network, on
+    `device`. shared: an own part that is computed once for a data set -> its folder.
+    """
+
+    run: str
+    part: Part
+    dataset: str
+    image_size: int
+    seed: int
+    shared_seed: int
+    settings: Any
+    faces: FaceStore | None
+    masks: MaskStore | None
+    device: torch.device
+    open: Callable[[str], Any]
+    shared: Callable[[str], Path]
+
+    @property
+    def train_images(self) -> int:
+        """Different faces to train on."""
+        return len(self.faces.rows("train"))
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training to be done by the one loop: what is trained, how long, and how batches differ from the usual.
+
+    batches: further arguments of `data.loader.TrainingBatches`.
+    """
+
+    trainable: Trainable
+    schedule: Schedule
+    batches: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A part that needs no training, such as published weights: its tensors by name, and what its card says."""
+
+    weights: Mapping[str, Tensor]
+    card: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """What a system is given to open one of its trained runs.
+
+    settings: those that it was trained with, from its own cards. cards: part -> card. weights: part -> tensors.
+    open: as in `Task`.
+    """
+
+    run: str
+    dataset: str
+    settings: Any
+    cards: Mapping[str, Mapping[str, Any]]
+    weights: Callable[[str], dict[str, Tensor]]
+    device: torch.device
+    open: Callable[[str], Any]
 
 
 class Inpainter(Protocol):
-    """What evaluation and inspection know of a method."""
+    """A trained run that completes faces; evaluation and inspection know no more of a system.
 
-    def inpaint(self, image: Tensor, mask: Tensor, seed: int = 0) -> Tensor:
-        """Fill holes: image (B,3,H,W) in [-1,1], mask (B,1,H,W) with 1 = hole -> completed images.
+    A batch is a dict: `image` (B,3,H,W) in [-1,1]; `mask` (B,1,H,W), 1 = hole; what `needs` names.
+    """
 
-        Pixels under the hole are never read; known pixels come back bit for bit.
+    needs: frozenset[str]
+    """Fields of a batch beyond image and mask, such as "exemplar": checked against the protocol before any work."""
+
+    def inpaint(self, batch: Mapping[str, Any], seeds: Sequence[int]) -> Tensor:
+        """Completed images (B,3,H,W) in [-1,1].
+
+        Pixels under the hole are never read, known pixels come back bit for bit. One seed an image: whatever is drawn
+        for an image is drawn from its own seed, so that the size and the order of batches cannot matter.
         """
 
-    def features(self, image: Tensor, mask: Tensor) -> dict[str, Tensor]:
-        """Name the intermediate tensors of one pass, for inspection."""
+    def features(self, batch: Mapping[str, Any]) -> Trace:
+        """The named tensors of one pass, for inspection."""
 
 
-def composite(raw: Tensor, image: Tensor, mask: Tensor) -> Tensor:
-    """Paste the known pixels over a network's output; `where` keeps them bit for bit."""
-    return torch.where(mask > 0.5, raw.to(image.dtype), image)
+KINDS = ("picture", "mask", "labels", "map", "matrix", "vectors", "flags", "scalar")
+"""Kinds of tensors in a Trace, each with its own way to be drawn:
+
+picture (B,3,H,W) in [-1,1]; mask (B,1,H,W) 0/1; labels (B,H,W) integers; map: feature map (B,C,h,w); matrix: (B,n,m);
+vectors: (B,n,d), a row each; flags: (B,n) 0/1; scalar: (B,).
+"""
 
 
-def hide(image: Tensor, mask: Tensor) -> Tensor:
-    """The masked input I = (1 - M) * I_gt; what lies under the hole cannot be recovered from it."""
-    return torch.where(mask > 0.5, torch.zeros_like(image), image)
+def tensor(kind: str, meaning: str, **more: Any) -> Any:
+    """A field of a Trace: its kind (one of KINDS) and what it is, with the paper's symbol where there is one.
 
-
-def draw_seed() -> int:
-    """A seed from PyTorch's own generator, so that `torch.manual_seed` decides a network's start as usual."""
-    return int(torch.randint(2**63 - 1, (), device="cpu"))
-
-
-def standard_normal(seed: int, name: str, shape: Sequence[int]) -> Tensor:
-    """Numbers of N(0, 1), float32, that depend on (seed, name) alone; a longer first axis only adds to them."""
-    return torch.from_numpy(stream(seed, name).standard_normal(shape, np.float32))
-
-
-def initialise_normal(network: nn.Module, std: float, seed: int) -> None:
-    """N(0, std) for every convolution's weight and 0 for its bias (pix2pix, EdgeConnect, CTSDG).
-
-    A layer's numbers follow from the seed and the layer's name, not from how much the layers before it drew:
-    variants of a network begin equal in every layer that they share, and an ablation compares the variant, not
-    the luck of another start.
+    more: what drawing may want, such as `names` of the rows of vectors.
     """
-    for name, module in network.named_modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-            # Spectral norm recomputes `weight`: its underlying tensor is the one to fill.
-            parametrised = getattr(module, "parametrizations", None)
-            weight = parametrised.weight.original if parametrised is not None else module.weight
-            with torch.no_grad():
-                weight.copy_(std * standard_normal(seed, name, weight.shape))
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-            if parametrised is not None:
-                _refresh_spectral_norm(module, seed, name)
+    if kind not in KINDS:
+        raise ValueError(f"kind {kind!r}: must be one of {', '.join(KINDS)}")
+    return field(default=None, metadata={"kind": kind, "meaning": meaning, **more}, kw_only=True)
 
 
-def _refresh_spectral_norm(module: nn.Module, seed: int, name: str) -> None:
-    """Estimate the largest singular value of a refilled weight anew; the old vectors belong to the old weight."""
-    was_training = module.training
-    module.train()
-    with torch.no_grad():
-        for key, vector in module.parametrizations.weight.named_buffers():
-            vector.copy_(F.normalize(standard_normal(seed, f"{name} {key}", vector.shape), dim=0))
-        for _ in range(15):
-            _ = module.weight  # each access in training mode is one power iteration
-    module.train(was_training)
+@dataclass(frozen=True)
+class Trace:
+    """Named tensors of one pass through a system; every system has a frozen subclass with its own.
+
+    A tensor that a variant lacks (a memory that an ablation took away) is None.
+    """
+
+    masked_input: Tensor = tensor("picture", "I, what the network sees")
+    mask: Tensor = tensor("mask", "M, 1 = hole")
+    completed: Tensor = tensor("picture", "known pixels of the input, the hole as the network fills it")
+
+    hidden: ClassVar[frozenset[str]] = frozenset()
+
+    def named(self) -> dict[str, tuple[Tensor, Mapping[str, Any]]]:
+        """name -> (tensor, metadata with `kind` and `meaning`) of every tensor that is there, in their order."""
+        own = {one.name: one for one in fields(self)}
+        return {n: (getattr(self, n), f.metadata) for n, f in own.items() if getattr(self, n) is not None}

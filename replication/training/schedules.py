@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from torch.optim import Optimizer
 
+from replication.settings import Schedule
+
 
 @dataclass(frozen=True)
 class LearningRate:
@@ -22,6 +24,11 @@ class LearningRate:
     peak: float
     decay: str = "constant"
     total_images: int = 1
+
+    @classmethod
+    def of(cls, schedule: Schedule, train_images: int) -> LearningRate:
+        """The rate of a part's schedule on a data set of so many training images."""
+        return cls(schedule.lr, schedule.decay, schedule.total_images(train_images))
 
     def at(self, images_seen: int) -> float:
         """The rate when `images_seen` images have been seen."""

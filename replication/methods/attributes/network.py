@@ -10,8 +10,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from replication.backbones.frozen import FrozenNetwork
-from replication.training.schedules import LearningRate, set_rate
-from replication.training.trainable import Trainable, Update
 
 
 class AttributeNetwork(nn.Module):
@@ -44,37 +42,6 @@ class AttributeNetwork(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) in [-1, 1] -> logits (B, attributes)."""
         return self.head(F.relu(self.embed(images)))
-
-
-class AttributeTraining(Trainable):
-    """Train the attribute network with binary cross entropy, mean over images and attributes.
-
-    Batch: image (B, 3, H, W) in [-1, 1], attributes (B, A) 0 or 1.
-    Scalars: loss, accuracy (share of correct attributes).
-    """
-
-    needs = frozenset({"attributes"})
-
-    def __init__(self, network: AttributeNetwork, *, rate: LearningRate, betas: tuple[float, float] = (0.9, 0.999)):
-        super().__init__()
-        self.network = network
-        self.rate = rate
-        self.optimizer = torch.optim.Adam(network.parameters(), rate.peak, betas, fused=True)
-
-    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        return {"attributes": self.optimizer}
-
-    def training_step(self, batch: dict, update: Update) -> dict[str, Tensor]:
-        set_rate([self.optimizer], self.rate.at(batch["images_seen"]))
-        truth = batch["attributes"].float()
-        logits = self.network(batch["image"]).float()
-        loss = F.binary_cross_entropy_with_logits(logits, truth)
-        update("attributes", loss)
-        accuracy = ((logits.detach() > 0) == (truth > 0.5)).float().mean()
-        return {"loss": loss.detach(), "accuracy": accuracy}
-
-    def inference_weights(self) -> dict[str, Tensor]:
-        return self.network.state_dict()
 
 
 class AttributeFeatures(FrozenNetwork):

@@ -12,14 +12,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from replication.backbones.perceptual import FeatureMaps, ParserFeatures, PerceptualFeatures
+from replication.backbones.perceptual import FeatureMaps, PerceptualFeatures
 from replication.errors import InputError
 from replication.methods.parser.bisenet import FaceParser
+from replication.methods.parser.features import ParserFeatures
 from replication.methods.reconstruction.network import ReconstructionEncoder
 
 
 @dataclass(frozen=True)
-class Judgement:
+class Views:
     """What the frozen networks say about one batch; a part nobody asked for is None."""
 
     logits: Tensor | None  # (B, classes, H, W)
@@ -32,7 +33,7 @@ class Judgement:
         return self.logits.argmax(dim=1)
 
 
-class FrozenJudges:
+class FrozenNetworks:
     """Parser, perceptual features and reconstruction encoder behind one call.
 
     Not an nn.Module: a trainable may hold it without the networks' weights entering its checkpoints.
@@ -52,7 +53,7 @@ class FrozenJudges:
     ):
         self.parser, self.perceptual, self.encoder = parser, perceptual, encoder
 
-    def to(self, *args, **kwargs) -> FrozenJudges:
+    def to(self, *args, **kwargs) -> FrozenNetworks:
         """Move every network, as `torch.nn.Module.to`."""
         for network in (self.parser, self.perceptual, self.encoder):
             if network is not None:
@@ -61,7 +62,7 @@ class FrozenJudges:
 
     def __call__(
         self, images: Tensor, *, parsing: bool = True, perceptual: bool = True, encoding: bool = True
-    ) -> Judgement:
+    ) -> Views:
         """Judge images (B, 3, H, W) in [-1, 1]; only the parts asked for are computed.
 
         The gradient flows from every part to `images`, never to the networks.
@@ -75,7 +76,7 @@ class FrozenJudges:
             (encoding, self.encoder, "encoder"),
         ):
             if wanted and network is None:
-                raise InputError(f"FrozenJudges: {part} is needed but was not given.")
+                raise InputError(f"FrozenNetworks: {part} is needed but was not given.")
         logits = maps = encoded = None
         shared = isinstance(self.perceptual, ParserFeatures) and self.perceptual.parser is self.parser
         if parsing and perceptual and shared:
@@ -88,11 +89,11 @@ class FrozenJudges:
                 maps = self.perceptual(images * 0.5 + 0.5)
         if encoding:
             encoded = self.encoder(images)
-        return Judgement(logits, maps, encoded)
+        return Views(logits, maps, encoded)
 
     @torch.no_grad()
     def reference(
         self, images: Tensor, *, parsing: bool = True, perceptual: bool = True, encoding: bool = True
-    ) -> Judgement:
+    ) -> Views:
         """The same for ground-truth images, without a graph."""
         return self(images, parsing=parsing, perceptual=perceptual, encoding=encoding)

@@ -6,13 +6,12 @@ spread known features into it (MREM); a gated network repaints P under SPADE con
 
 The authors published no code. The paper gives the equations of the memory and of the losses; every width, the
 layout of the refinement network, the memory's decay and start, and the loss weights are choices, listed in
-ARCHITECTURE.md and named where they are made.
+CHOICES.csv and named where they are made.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -21,11 +20,12 @@ from torch import Tensor, nn
 from replication.data.labels import TO_14
 from replication.layers.correlation_mining import MaskedCorrelationMining
 from replication.layers.gated_convolution import GatedConv2d, GatedResBlock
+from replication.layers.initial_weights import draw_seed, initialise_normal, standard_normal
 from replication.layers.memory import DisentangledMemory
 from replication.layers.region_pooling import broadcast_regions, region_pool
 from replication.layers.spade import SPADEResBlock, instance_norm
-from replication.methods import composite, draw_seed, hide, initialise_normal, standard_normal
-from replication.methods.pconv.network import PConvInpainter
+from replication.methods.mdrnet.settings import MDRNetSettings
+from replication.methods.mdrnet.trace import MDRNetTrace
 
 CLASSES = 14
 
@@ -87,55 +87,36 @@ class GuidedRefinement(nn.Module):
         return torch.tanh(self.conv_out(F.leaky_relu(x, 0.2)))
 
 
-@dataclass(frozen=True)
-class MDRNetSize:
-    """Widths of a generator; the defaults are the full size used for the paper's profile."""
-
-    channels: int = 512  # c: style features, memory vectors, SPADE guide
-    style_width: int = 32
-    width: int = 64
-    blocks: int = 4
-    spade_hidden: int = 128
-    patch: int = 8  # side of a correlation-mining patch on the H/2 grid
+def classes_of(labels: Tensor) -> Tensor:
+    """Map 19 parser labels to the 14 classes of the memory; any shape, same shape back (int64)."""
+    return torch.as_tensor(TO_14, dtype=torch.int64, device=labels.device)[labels.long()]
 
 
 class MDRNet(nn.Module):
     """The trained part of MDRNets: style encoder, memory, correlation mining, refinement.
 
     Args:
-        size: widths.
-        dmm: pool, read the memory and fuse; off (with `mcm` off) injects F_s as it is (Table 2, first column).
-        mcm: masked correlation mining. The paper's "w/o MREM" still injects the fused features, so it is
-            this switch alone.
-        memory: arguments of `DisentangledMemory` (slots, decay, shared, temperature, read, start).
-        mining: arguments of `MaskedCorrelationMining` beyond channels and patch.
-        norm: normalisation inside SPADE.
+        settings: of the system. Read here: `size` (widths); `dmm`: pool, read the memory and fuse; off (with
+            `mcm` off) injects F_s as it is (Table 2, first column); `mcm`: masked correlation mining. The paper's
+            "w/o MREM" still injects the fused features, so it is this switch alone; `memory`, `mining`: of the
+            two layers; `spade_norm`: normalisation inside SPADE.
     """
 
-    def __init__(
-        self,
-        size: MDRNetSize = MDRNetSize(),
-        *,
-        dmm: bool = True,
-        mcm: bool = True,
-        memory: dict | None = None,
-        mining: dict | None = None,
-        norm: str = "instance",
-    ):
+    def __init__(self, settings: MDRNetSettings):
         super().__init__()
+        size = settings.size
         c, seed = size.channels, draw_seed()  # drawn before any layer draws, and so the same in every variant
         self.style = StyleEncoder(c, size.style_width)
-        memory = memory or {"slots": 128}
-        self.memory = DisentangledMemory(CLASSES, channels=c, **memory) if dmm else None
-        self.mining = MaskedCorrelationMining(c, size.patch, **(mining or {})) if mcm else None
-        self.refinement = GuidedRefinement(c, size.width, size.blocks, size.spade_hidden, norm)
+        self.memory = DisentangledMemory(CLASSES, channels=c, **dict(settings.memory)) if settings.dmm else None
+        self.mining = MaskedCorrelationMining(c, size.patch, **dict(settings.mining)) if settings.mcm else None
+        self.refinement = GuidedRefinement(c, size.width, size.blocks, size.spade_hidden, settings.spade_norm)
         # 0.02 is the usual deviation at 64 channels. Narrow versions get it scaled with the square root of the
         # refinement's width, else the signal of its un-normalised gated layers sinks below the norms' epsilon.
         initialise_normal(self, 0.02 * math.sqrt(64 / size.width), seed)
         if self.memory is not None:
-            self.memory.set_directions(standard_normal(seed, "memory.slots", (memory["slots"], CLASSES, c)))
+            self.memory.set_directions(standard_normal(seed, "memory.slots", (settings.memory.slots, CLASSES, c)))
 
-    def forward(self, coarse: Tensor, classes: Tensor, mask: Tensor, update_memory: bool = False) -> dict[str, Tensor]:
+    def forward(self, coarse: Tensor, classes: Tensor, mask: Tensor, update_memory: bool = False) -> MDRNetTrace:
         """One pass of the refinement.
 
         Args:
@@ -145,105 +126,32 @@ class MDRNet(nn.Module):
             update_memory: write the memory before reading it (training; once per step).
 
         Returns:
-            `raw` R (B,3,H,W); the guide and everything on the way to it; `log_*` scalars of the update.
+            Everything from F_s to the raw output R; `log` has scalars of the update.
         """
-        out: dict[str, Tensor] = {}
+        log: dict[str, Tensor] = {}
+        found: dict[str, Tensor] = {}
         style = self.style(coarse)
         # A feature cell is known only if every pixel under it is: V must not be polluted by the hole.
         hole = F.max_pool2d(mask, 2)
-        guide = style
+        fused = style
         if self.memory is not None:
+            # The feature grid is half the image: every second label is the label of a cell.
             regions = F.one_hot(classes[:, ::2, ::2].long(), CLASSES).movedim(-1, 1).to(style.dtype)
             query, present = region_pool(style, regions)
             value, visible = region_pool(style, regions * (1 - hole))
             if update_memory:
-                out |= {f"log_{k}": v for k, v in self.memory.update(query, value, visible).items()}
+                log |= self.memory.update(query, value, visible)
             read, weights = self.memory.read(query, present)
             if update_memory:
                 entropy = torch.special.entr(weights.detach()).sum(-1)
-                out["log_memory_entropy"] = (entropy * present).sum() / present.sum().clamp(min=1)
+                log["memory_entropy"] = (entropy * present).sum() / present.sum().clamp(min=1)
             hole_features = broadcast_regions(read.to(style.dtype), regions)
             known_features = broadcast_regions(value.to(style.dtype), regions)
-            guide = torch.where(hole > 0.5, hole_features, known_features)
-            out |= {
-                "query": query,
-                "value": value,
-                "present": present,
-                "visible": visible,
-                "read": read,
-                "read_weights": weights,
-                "regions": regions,
-            }
-        out |= {"style": style, "hole": hole, "fused": guide}
+            fused = torch.where(hole > 0.5, hole_features, known_features)
+            found |= {"query": query, "present": present, "value": value, "visible": visible}
+            found |= {"read": read, "read_weights": weights}
+        guide = fused
         if self.mining is not None:
-            guide, out["correlation"] = self.mining(guide, hole)
-        out["guide"] = guide
-        out["raw"] = self.refinement(coarse, mask, guide)
-        return out
-
-
-class Priors:
-    """The frozen first stage: coarse face and its semantic map.
-
-    Args:
-        coarse: trained PConv network.
-        parser: `replication.methods.parser.bisenet.FaceParser`.
-        paste: put the known pixels back over the coarse output before anything looks at it.
-    """
-
-    def __init__(self, coarse: PConvInpainter, parser, paste: bool = True):
-        self.coarse_network, self.parser, self.paste = coarse, parser, paste
-
-    @torch.no_grad()
-    def coarse(self, image: Tensor, mask: Tensor) -> Tensor:
-        """P (B,3,H,W) in [-1,1]."""
-        raw = self.coarse_network.coarse(image, mask)
-        return composite(raw, image, mask) if self.paste else raw
-
-    @torch.no_grad()
-    def labels(self, image: Tensor) -> Tensor:
-        """Parser labels (B,H,W) uint8 in the 19 classes."""
-        return self.parser.labels(image).to(torch.uint8)
-
-    def __call__(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """P and its 19-class labels S; in float32 also under autocast, as evaluation computes them."""
-        with torch.autocast(image.device.type, enabled=False):
-            coarse = self.coarse(image, mask)
-            return coarse, self.labels(coarse)
-
-
-def classes_of(labels: Tensor) -> Tensor:
-    """Map 19 parser labels to the 14 classes of the memory; any shape, same shape back (int64)."""
-    return torch.as_tensor(TO_14, dtype=torch.int64, device=labels.device)[labels.long()]
-
-
-class MDRNetInpainter:
-    """Priors and the trained network as one inpainter."""
-
-    def __init__(self, network: MDRNet, priors: Priors):
-        self.network = network.eval().requires_grad_(False)
-        self.priors = priors
-
-    @torch.no_grad()
-    def inpaint(self, image: Tensor, mask: Tensor, seed: int = 0) -> Tensor:
-        coarse, labels = self.priors(image, mask)
-        raw = self.network(coarse, classes_of(labels), mask)["raw"]
-        return composite(raw, image, mask)
-
-    @torch.no_grad()
-    def features(self, image: Tensor, mask: Tensor) -> dict[str, Tensor]:
-        """Every named tensor of one pass, the SPADE modulations of the last block included."""
-        coarse, labels = self.priors(image, mask)
-        classes = classes_of(labels)
-        out = self.network(coarse, classes, mask)
-        gamma, beta = self.network.refinement.spade_3.spade_0.modulation(out["guide"], tuple(image.shape[-2:]))
-        return out | {
-            "masked_input": hide(image, mask),
-            "mask": mask,
-            "coarse": coarse,
-            "labels": labels,
-            "classes": classes,
-            "gamma": gamma,
-            "beta": beta,
-            "completed": composite(out["raw"], image, mask),
-        }
+            guide, found["correlation"] = self.mining(fused, hole)
+        raw = self.refinement(coarse, mask, guide)
+        return MDRNetTrace(style=style, hole=hole, fused=fused, guide=guide, raw=raw, log=log, **found)

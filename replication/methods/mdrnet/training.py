@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from replication.layers.pasting import composite
 from replication.layers.patch_gan import PatchGAN
 from replication.losses.adversarial import discriminator_loss, generator_loss
 from replication.losses.coordination import coordination_loss
@@ -15,41 +15,56 @@ from replication.losses.perceptual import perceptual_loss, style_loss
 from replication.losses.reconstruction import reconstruction_loss
 from replication.losses.semantic import semantic_loss
 from replication.losses.total_variation import total_variation_loss
-from replication.methods import composite
-from replication.methods.mdrnet.frozen_networks import FrozenJudges
-from replication.methods.mdrnet.network import MDRNet, Priors, classes_of
+from replication.methods import Task, Training
+from replication.methods.mdrnet.first_stage import FrozenFirstStage, fixed_pairs, open_first_stage
+from replication.methods.mdrnet.frozen_networks import FrozenNetworks
+from replication.methods.mdrnet.network import MDRNet, classes_of
+from replication.methods.mdrnet.settings import Losses, MDRNetSettings
+from replication.methods.perceptual import open_perceptual
 from replication.training.schedules import LearningRate, set_rate
 from replication.training.trainable import Trainable
 
 
-@dataclass(frozen=True)
-class LossSettings:
-    """Weights of equation 15 (the paper reports none) and the readings of its terms."""
+def train(task: Task) -> Training:
+    """Generator and discriminator of the run behind their frozen first stage.
 
-    intra: float = 1.0
-    inter: float = 1.0
-    semantic: float = 0.1
-    reconstruction: float = 1.0
-    perceptual: float = 0.1
-    style: float = 250.0
-    adversarial: float = 0.1
-    total_variation: float = 0.1
-    apply_to: str = "raw"  # raw output R, or the composite
-    regions: str = "semantic"  # InCo2: one row per class, or one per mask side
-    similarity: str = "dot"
-    semantic_classes: str = "19"
+    The generator's start is seeded anew, so that another discriminator leaves it as it is. Frozen networks are
+    opened after both: what they draw before their weights are loaded cannot matter.
+    """
+    p: MDRNetSettings = task.settings
+    torch.manual_seed(task.seed)
+    discriminator = PatchGAN(width=p.discriminator_width, norm=p.discriminator_norm)
+    torch.manual_seed(task.seed)
+    generator = MDRNet(p)
+    first_stage = open_first_stage(task)
+    frozen = FrozenNetworks(
+        parser=first_stage.parser,
+        perceptual=open_perceptual(p.perceptual, "vgg19", task, first_stage.parser),
+        encoder=task.open("reconstruction"),
+    )
+    trainable = MDRNetTraining(
+        generator,
+        discriminator,
+        first_stage,
+        frozen,
+        p.losses,
+        rate=LearningRate.of(p.schedule, task.train_images),
+        betas=p.schedule.betas,
+        discriminator_lr_ratio=p.discriminator_lr_ratio,
+    )
+    return Training(trainable, p.schedule, fixed_pairs(task))
 
 
 class MDRNetTraining(Trainable):
-    """Generator and discriminator, one step each per batch: priors, generator pass with its one memory
-    update, discriminator step on R detached, generator step.
+    """Generator and discriminator, one step each per batch: first stage, generator pass with its one
+    memory update, discriminator step on R detached, generator step.
 
     Args:
         generator: the MDRNet.
         discriminator: PatchGAN over images.
-        priors: frozen coarse network and parser; used unless the batch brings `coarse` and `labels`
+        first_stage: frozen coarse network and parser; used unless the batch brings `coarse` and `labels`
             computed beforehand.
-        judges: frozen parser, perceptual features and reconstruction encoder the losses look through.
+        frozen: parser, perceptual features and reconstruction encoder that the losses look through.
         rate, betas: Adam for both networks; the discriminator's rate is `discriminator_lr_ratio` times as high.
     """
 
@@ -57,9 +72,9 @@ class MDRNetTraining(Trainable):
         self,
         generator: MDRNet,
         discriminator: PatchGAN,
-        priors: Priors,
-        judges: FrozenJudges,
-        losses: LossSettings,
+        first_stage: FrozenFirstStage,
+        frozen: FrozenNetworks,
+        losses: Losses,
         *,
         rate: LearningRate,
         betas: tuple[float, float],
@@ -67,13 +82,13 @@ class MDRNetTraining(Trainable):
     ):
         super().__init__()
         self.generator, self.discriminator = generator, discriminator
-        self.priors, self.judges, self.losses = priors, judges, losses
+        self.first_stage, self.views, self.losses = first_stage, frozen, losses
         self.rate, self.betas, self.lr_ratio = rate, betas, discriminator_lr_ratio
-        self.add_frozen("coarse", priors.coarse_network.network)
-        self.add_frozen("prior_parser", priors.parser)
+        self.add_frozen("coarse", first_stage.coarse_network.network)
+        self.add_frozen("first_stage_parser", first_stage.parser)
         for name in ("parser", "perceptual", "encoder"):
-            if isinstance(getattr(judges, name), torch.nn.Module):
-                self.add_frozen(name, getattr(judges, name))
+            if isinstance(getattr(frozen, name), torch.nn.Module):
+                self.add_frozen(name, getattr(frozen, name))
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
         generator, discriminator = self.generator.parameters(), self.discriminator.parameters()
@@ -93,22 +108,22 @@ class MDRNetTraining(Trainable):
             "perceptual": w.perceptual > 0 or w.style > 0,
             "encoding": coordination,
         }
-        truth = self.judges.reference(image, **wanted)
-        judged = self.judges(output, **(wanted | {"parsing": w.semantic > 0}))
+        truth = self.views.reference(image, **wanted)
+        seen = self.views(output, **(wanted | {"parsing": w.semantic > 0}))
         terms = {"reconstruction": reconstruction_loss(output, image)}
         if coordination:
             classes = classes_of(truth.labels) if w.regions == "semantic" else None
             both = coordination_loss(
-                judged.encoded, truth.encoded, mask, classes, regions=w.regions, similarity=w.similarity
+                seen.encoded, truth.encoded, mask, classes, regions=w.regions, similarity=w.similarity
             )
             terms |= {"intra": both.intra, "inter": both.inter}
         if w.semantic > 0:
             merged = 14 if w.semantic_classes == "14" else None
-            terms["semantic"] = semantic_loss(judged.logits, truth.labels, merged)
+            terms["semantic"] = semantic_loss(seen.logits, truth.labels, merged)
         if w.perceptual > 0:
-            terms["perceptual"] = perceptual_loss(judged.maps.perceptual, truth.maps.perceptual)
+            terms["perceptual"] = perceptual_loss(seen.maps.perceptual, truth.maps.perceptual)
         if w.style > 0:
-            terms["style"] = style_loss(judged.maps.style, truth.maps.style)
+            terms["style"] = style_loss(seen.maps.style, truth.maps.style)
         if w.total_variation > 0:
             terms["total_variation"] = total_variation_loss(output)
         return terms
@@ -125,9 +140,9 @@ class MDRNetTraining(Trainable):
         if "coarse" in batch:
             coarse, labels = batch["coarse"], batch["labels"]
         else:
-            coarse, labels = self.priors(image, mask)
+            coarse, labels = self.first_stage(image, mask)
         passed = self.generator(coarse, classes_of(labels), mask, update_memory=True)
-        output = passed["raw"]
+        output = passed.raw
         if self.losses.apply_to == "composite":
             output = composite(output, image, mask)
         scalars = {}
@@ -143,5 +158,5 @@ class MDRNetTraining(Trainable):
         total = self.weighted(terms)
         update("generator", total)
         scalars |= terms | {"generator": total}
-        scalars |= {key.removeprefix("log_"): value for key, value in passed.items() if key.startswith("log_")}
+        scalars |= passed.log
         return {key: value.detach() for key, value in scalars.items()}

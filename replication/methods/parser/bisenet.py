@@ -6,7 +6,6 @@ paper is absent there: the trunk's stride-8 feature takes its place.
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +17,6 @@ from replication.backbones.frozen import FrozenNetwork
 from replication.backbones.imagenet import normalise_signed
 from replication.errors import InputError
 from replication.published_weights import PARSER, read_published_weights
-from replication.training.trainable import Trainable, Update
 
 PUBLISHED_FILE, PUBLISHED_SHA256 = PARSER.file, PARSER.sha256
 
@@ -217,7 +215,7 @@ def published_parser(weights_path: str | Path) -> BiSeNet:
     return network
 
 
-def _at_parser_size(images: Tensor, upscale: int) -> Tensor:
+def at_parser_size(images: Tensor, upscale: int) -> Tensor:
     """Images in [-1, 1] -> ImageNet-normalised and enlarged: the published weights expect 512 px faces."""
     images = normalise_signed(images)
     if upscale == 1:
@@ -225,7 +223,7 @@ def _at_parser_size(images: Tensor, upscale: int) -> Tensor:
     return F.interpolate(images, scale_factor=upscale, mode="bilinear", align_corners=False)
 
 
-def _at_image_size(logits: Tensor, upscale: int) -> Tensor:
+def at_image_size(logits: Tensor, upscale: int) -> Tensor:
     """Nearest reduction, which commutes with argmax: labels are those of the enlarged image."""
     return logits[:, :, ::upscale, ::upscale]
 
@@ -248,12 +246,12 @@ class FaceParser(FrozenNetwork):
 
     def parse_with_features(self, images: Tensor) -> tuple[Tensor, TrunkFeatures]:
         """(B, 3, H, W) in [-1, 1] -> logits (B, classes, H, W), trunk activations of the enlarged image."""
-        logits, trunk = self.network.forward_with_features(_at_parser_size(images, self.upscale))
-        return _at_image_size(logits, self.upscale), trunk
+        logits, trunk = self.network.forward_with_features(at_parser_size(images, self.upscale))
+        return at_image_size(logits, self.upscale), trunk
 
     def features(self, images: Tensor) -> TrunkFeatures:
         """Trunk activations only: cheaper when nobody asks for labels."""
-        return self.network.features(_at_parser_size(images, self.upscale))
+        return self.network.features(at_parser_size(images, self.upscale))
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) in [-1, 1] -> logits (B, classes, H, W). The gradient flows to `images`."""
@@ -263,102 +261,3 @@ class FaceParser(FrozenNetwork):
     def labels(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) in [-1, 1] -> labels (B, H, W) int64."""
         return self(images).argmax(dim=1)
-
-
-def hard_example_cross_entropy(logits: Tensor, labels: Tensor, threshold: float = 0.7) -> Tensor:
-    """Cross entropy of the hard pixels only (online hard example mining, as in BiSeNet's training).
-
-    Pixels whose true class has probability below `threshold` count; when they are fewer than 1/16 of all
-    pixels, the hardest 1/16 count.
-
-    Args:
-        logits: (B, n, H, W).
-        labels: (B, H, W) integers in 0..n-1.
-
-    Returns:
-        Scalar, float32, >= 0.
-    """
-    # One row per pixel: a view of channels_last logits, and deterministic on GPUs, unlike the 4-D form.
-    rows = logits.float().movedim(1, -1).flatten(0, 2)
-    losses = F.cross_entropy(rows, labels.long().flatten(), reduction="none")
-    least = max(1, losses.numel() // 16)
-    hard = losses > -math.log(threshold)
-    count = hard.sum()
-    # Both means are computed: choosing by value would make a GPU wait for the count.
-    mean_hard = (losses * hard).sum() / count.clamp(min=1)
-    return torch.where(count > least, mean_hard, losses.topk(least).values.mean())
-
-
-class ParserTraining(Trainable):
-    """Train a BiSeNet on labelled faces: hard-example cross entropy on the main and both auxiliary heads.
-
-    Args:
-        network: the BiSeNet to train.
-        steps: length of the schedule in optimiser steps.
-        optimizer: "sgd" (momentum 0.9; weight decay 5e-4 except for norms; ten times the rate for fusion and
-            heads: the public recipe, with lr 1e-2) or "adam" (one rate, no decay; for short trainings).
-        lr: peak rate of the trunk; reached linearly from 1e-5, then lowered to 0 with power 0.9.
-        warmup: steps of linear warm-up (1,000 in the public recipe).
-        upscale: the factor that the FaceParser will use.
-
-    Batch: image (B, 3, H, W) in [-1, 1], parsing (B, H, W) labels, step; B >= 2 (batch norm of a 1x1 map).
-    Scalars: loss, accuracy (share of pixels labelled correctly by the main head), lr.
-    """
-
-    needs = frozenset({"parsing"})
-
-    def __init__(
-        self,
-        network: BiSeNet,
-        *,
-        steps: int,
-        optimizer: str = "sgd",
-        lr: float = 1e-2,
-        betas: tuple[float, float] = (0.9, 0.999),
-        warmup: int = 0,
-        upscale: int = 1,
-    ):
-        super().__init__()
-        if optimizer not in ("sgd", "adam"):
-            raise InputError(f"ParserTraining: optimizer is {optimizer!r}, allowed are 'sgd' and 'adam'.")
-        self.network = network
-        self.steps, self.warmup, self.lr, self.upscale = steps, warmup, lr, upscale
-        if optimizer == "adam":
-            self.rates = [1.0]
-            self.optimizer = torch.optim.Adam(network.parameters(), lr=lr, betas=betas, fused=True)
-        else:
-            trunk = list(network.cp.parameters())
-            heads = [p for name, p in network.named_parameters() if not name.startswith("cp.")]
-            self.rates = [1.0, 1.0, 10.0, 10.0]
-            # Convolution weights decay; scales and shifts of batch norms (one axis) do not.
-            groups = [
-                {"params": [p for p in part if (p.ndim > 1) == decays], "weight_decay": 5e-4 * decays}
-                for part in (trunk, heads)
-                for decays in (True, False)
-            ]
-            self.optimizer = torch.optim.SGD(groups, lr=lr, momentum=0.9)
-
-    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        return {"parser": self.optimizer}
-
-    def learning_rate(self, step: int) -> float:
-        """Rate of the trunk at a 0-based step: linear from 1e-5 to lr, then lr * (1 - progress)^0.9."""
-        if step < self.warmup:
-            return 1e-5 + (self.lr - 1e-5) * step / self.warmup
-        progress = (step - self.warmup) / max(1, self.steps - self.warmup)
-        return self.lr * max(0.0, 1.0 - progress) ** 0.9
-
-    def training_step(self, batch: dict, update: Update) -> dict[str, Tensor]:
-        rate = self.learning_rate(batch["step"])
-        for group, factor in zip(self.optimizer.param_groups, self.rates, strict=True):
-            group["lr"] = rate * factor
-        outputs = self.network(_at_parser_size(batch["image"], self.upscale))
-        heads = [_at_image_size(logits, self.upscale) for logits in outputs]
-        labels = batch["parsing"].long()
-        loss = sum(hard_example_cross_entropy(logits, labels) for logits in heads)
-        update("parser", loss)
-        accuracy = (heads[0].argmax(dim=1) == labels).float().mean()
-        return {"loss": loss.detach(), "accuracy": accuracy, "lr": torch.tensor(rate)}
-
-    def inference_weights(self) -> dict[str, Tensor]:
-        return self.network.state_dict()

@@ -7,17 +7,11 @@ is not stated; the original PConv loss is used. Layer table: the 7-level version
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from replication.layers.partial_convolution import PartialConv2d
-from replication.losses.partial_convolution import PConvLoss
-from replication.methods import composite, hide
-from replication.training.schedules import LearningRate, set_rate
-from replication.training.trainable import Trainable
 
 
 class PConvUNet(nn.Module):
@@ -77,77 +71,3 @@ class PConvUNet(nn.Module):
         """Use the encoder's running statistics from now on (the original's fine-tuning phase)."""
         for norm in self.encoder_norms:
             norm.eval()
-
-
-class PConvTraining(Trainable):
-    """Training of the U-Net with the PConv loss; Adam.
-
-    Args:
-        network: the U-Net to train.
-        loss: the PConv loss with its frozen features.
-        finetune_from: images seen at which the fine-tuning phase begins (encoder statistics frozen, learning
-            rate `finetune_lr`), as the original has it; None, the default, never: MDRNets does not mention it.
-    """
-
-    needs = frozenset[str]()
-
-    def __init__(
-        self,
-        network: PConvUNet,
-        loss: PConvLoss,
-        *,
-        rate: LearningRate,
-        betas: tuple[float, float],
-        finetune_from: int | None = None,
-        finetune_lr: float = 5e-5,
-    ):
-        super().__init__()
-        self.network, self.loss = network, loss
-        features = loss.features
-        self.add_frozen("perceptual", features if isinstance(features, nn.Module) else features.parser)
-        self.rate, self.betas = rate, betas
-        self.finetune_from, self.finetune_lr = finetune_from, finetune_lr
-
-    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        self._optimizer = torch.optim.Adam(self.network.parameters(), self.rate.peak, self.betas, fused=True)
-        return {"network": self._optimizer}
-
-    def inference_weights(self) -> dict[str, Tensor]:
-        return self.network.state_dict()
-
-    def training_step(self, batch: dict, update: Callable[[str, Tensor], None]) -> dict[str, Tensor]:
-        image, mask = batch["image"], batch["mask"]
-        if self.finetune_from is not None and batch["images_seen"] >= self.finetune_from:
-            self.network.freeze_encoder_statistics()
-            set_rate([self._optimizer], self.finetune_lr)
-        else:
-            set_rate([self._optimizer], self.rate.at(batch["images_seen"]))
-        raw, _ = self.network(hide(image, mask), 1 - mask)
-        terms = self.loss(raw, image, mask)
-        update("network", terms["total"])
-        return terms | {"total": terms["total"].detach()}
-
-
-class PConvInpainter:
-    """The trained U-Net, frozen, as an inpainter."""
-
-    def __init__(self, network: PConvUNet):
-        self.network = network.eval().requires_grad_(False)
-
-    @torch.no_grad()
-    def coarse(self, image: Tensor, mask: Tensor) -> Tensor:
-        """Raw output clamped to [-1,1]: (B,3,H,W)."""
-        raw, _ = self.network(hide(image, mask), 1 - mask)
-        return raw.clamp(-1, 1)
-
-    def inpaint(self, image: Tensor, mask: Tensor, seed: int = 0) -> Tensor:
-        return composite(self.coarse(image, mask), image, mask)
-
-    def features(self, image: Tensor, mask: Tensor) -> dict[str, Tensor]:
-        raw = self.coarse(image, mask)
-        return {
-            "masked_input": hide(image, mask),
-            "mask": mask,
-            "raw": raw,
-            "completed": composite(raw, image, mask),
-        }

@@ -13,8 +13,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from replication.backbones.frozen import FrozenNetwork
-from replication.training.schedules import LearningRate, set_rate
-from replication.training.trainable import Trainable, Update
 
 
 def _block(in_channels: int, out_channels: int, kernel: int, stride: int = 1) -> list[nn.Module]:
@@ -64,31 +62,3 @@ class ReconstructionEncoder(FrozenNetwork):
 
     def forward(self, images: Tensor) -> Tensor:
         return self.network(images)
-
-
-class ReconstructionTraining(Trainable):
-    """Train the autoencoder on whole, unmasked faces with the mean absolute error (range [0, 1]).
-
-    Scalars: loss.
-    """
-
-    needs = frozenset()
-
-    def __init__(self, network: ReconstructionNetwork, *, rate: LearningRate, betas: tuple[float, float] = (0.9, 0.99)):
-        super().__init__()
-        self.network = network
-        self.rate = rate
-        self.optimizer = torch.optim.Adam(network.parameters(), rate.peak, betas, fused=True)
-
-    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        return {"reconstruction": self.optimizer}
-
-    def training_step(self, batch: dict, update: Update) -> dict[str, Tensor]:
-        set_rate([self.optimizer], self.rate.at(batch["images_seen"]))
-        images = batch["image"]
-        loss = 0.5 * F.l1_loss(self.network(images).float(), images.float())
-        update("reconstruction", loss)
-        return {"loss": loss.detach()}
-
-    def inference_weights(self) -> dict[str, Tensor]:
-        return self.network.state_dict()

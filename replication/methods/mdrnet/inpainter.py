@@ -1,0 +1,62 @@
+"""A trained MDRNet with its frozen first stage, as an inpainter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from replication.layers.pasting import composite, hide
+from replication.methods import ONLY_PART, TrainedRun
+from replication.methods.mdrnet.first_stage import FrozenFirstStage, open_first_stage
+from replication.methods.mdrnet.network import MDRNet, classes_of
+from replication.methods.mdrnet.trace import MDRNetTrace
+
+
+class MDRNetInpainter:
+    """First stage and refinement as one. It draws nothing: seeds do not matter."""
+
+    needs = frozenset[str]()
+
+    def __init__(self, network: MDRNet, first_stage: FrozenFirstStage):
+        self.network = network.eval().requires_grad_(False)
+        self.first_stage = first_stage
+
+    @torch.no_grad()
+    def inpaint(self, batch: Mapping[str, Any], seeds: Sequence[int]) -> Tensor:
+        """Completed images (B,3,H,W) in [-1,1]."""
+        image, mask = batch["image"], batch["mask"]
+        coarse, labels = self.first_stage(image, mask)
+        raw = self.network(coarse, classes_of(labels), mask).raw
+        return composite(raw, image, mask)
+
+    @torch.no_grad()
+    def features(self, batch: Mapping[str, Any]) -> MDRNetTrace:
+        """Every named tensor of one pass, the SPADE modulations of the last block included."""
+        image, mask = batch["image"], batch["mask"]
+        coarse, labels = self.first_stage(image, mask)
+        classes = classes_of(labels)
+        passed = self.network(coarse, classes, mask)
+        gamma, beta = self.network.refinement.spade_3.spade_0.modulation(passed.guide, tuple(image.shape[-2:]))
+        return replace(
+            passed,
+            masked_input=hide(image, mask),
+            mask=mask,
+            coarse=coarse,
+            parsing=labels,
+            classes=classes,
+            gamma=gamma,
+            beta=beta,
+            completed=composite(passed.raw, image, mask),
+        )
+
+
+def open_run(trained: TrainedRun) -> MDRNetInpainter:
+    """The trained network on the run's device, with the first stage that it was trained behind."""
+    network = MDRNet(trained.settings)
+    network.load_state_dict(trained.weights(ONLY_PART))
+    network.to(trained.device, memory_format=torch.channels_last)
+    return MDRNetInpainter(network, open_first_stage(trained))

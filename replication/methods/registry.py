@@ -1,0 +1,91 @@
+"""Finding the systems: every folder beside this file that has a `method.py`."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.util
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from replication.errors import InputError
+from replication.methods import Method, Need
+from replication.settings import hint
+
+_FOLDER = Path(__file__).parent
+
+
+@functools.cache
+def methods() -> dict[str, Method]:
+    """name -> declaration of every system, those that others need first, else by name.
+
+    Raises:
+        InputError: a declaration cannot be used; the sentence names it and what is wrong.
+    """
+    found = {}
+    for file in sorted(_FOLDER.glob("*/method.py")):
+        module = importlib.import_module(f"replication.methods.{file.parent.name}.method")
+        found[file.parent.name] = module.METHOD
+    return in_order(found)
+
+
+def method(name: str) -> Method:
+    """A system by name; InputError names those that exist."""
+    if name not in methods():
+        raise InputError(f"method {name!r} does not exist{hint(name, methods())}")
+    return methods()[name]
+
+
+def file_of(name: str, file: str) -> Path:
+    """A file in a system's folder, such as CHOICES.csv; it need not exist."""
+    return _FOLDER / name / file
+
+
+def in_order(found: Mapping[str, Method]) -> dict[str, Method]:
+    """Check declarations against each other, and order them so that each stands after those that it needs.
+
+    Raises:
+        InputError: a name, a module or a need that does not exist, or needs that form a circle.
+    """
+    for folder, one in found.items():
+        _check(folder, one, found)
+    done: dict[str, Method] = {}
+    while len(done) < len(found):
+        free = [name for name, one in found.items() if name not in done and _others(one) <= done.keys()]
+        if not free:
+            circle = ", ".join(sorted(found.keys() - done.keys()))
+            raise InputError(f"methods {circle}: their needs form a circle, so none of them can be trained first")
+        done |= {name: found[name] for name in free}
+    return done
+
+
+def _others(one: Method) -> set[str]:
+    """Other systems whose runs this one needs."""
+    own = {part.name for part in one.parts}
+    return {Need.parse(need).method for part in one.parts for need in part.needs if need not in own}
+
+
+def _check(folder: str, one: Method, found: Mapping[str, Method]) -> None:
+    where = f"methods/{folder}/method.py"
+    if one.name != folder or not re.fullmatch(r"[a-z][a-z0-9_]*", folder):
+        raise InputError(f"{where}: the method is called {one.name!r}; it must be called like its folder, in a-z, 0-9, _")
+    own = [part.name for part in one.parts]
+    for module in (one.module, *(part.module for part in one.parts)):
+        try:
+            there = importlib.util.find_spec(module) is not None
+        except ModuleNotFoundError:
+            there = False
+        if not there:
+            raise InputError(f"{where}: the module {module} does not exist")
+    for part in one.parts:
+        for need in part.needs:
+            if need not in own and Need.parse(need).method not in found:
+                raise InputError(f"{where}: part {part.name} needs {need!r}, which is no method{hint(need, found)}")
+    done: set[str] = set()
+    while len(done) < len(own):
+        free = {p.name for p in one.parts if p.name not in done and {n for n in p.needs if n in own} <= done}
+        if not free:
+            circle = ", ".join(sorted(set(own) - done))
+            raise InputError(f"{where}: the needs of its parts {circle} form a circle")
+        done |= free
