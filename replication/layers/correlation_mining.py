@@ -10,7 +10,11 @@ from torch import Tensor, nn
 
 
 def unfold_patches(x: Tensor, size: int) -> Tensor:
-    """Cut (B,C,H,W) into non-overlapping patches: (B, N, C*size*size), N = (H/size)*(W/size), row by row."""
+    """Cut (B,C,H,W) into non-overlapping patches: (B, N, C*size*size), N = (H/size)*(W/size), row by row.
+
+    The "unfold" of ShowFace, section 3.3. Without overlap it only moves numbers, so folding needs no division by how
+    often a pixel was covered, and a gradient comes back unchanged.
+    """
     batch, channels, height, width = x.shape
     x = x.reshape(batch, channels, height // size, size, width // size, size)
     return x.permute(0, 2, 4, 1, 3, 5).reshape(batch, -1, channels * size * size)
@@ -24,7 +28,10 @@ def fold_patches(patches: Tensor, size: int, height: int, width: int) -> Tensor:
 
 
 class MaskedCorrelationMining(nn.Module):
-    """F_f = F_fuse + M_f * fold(A . unfold(v(F_fuse))), A = softmax over patches of q.k / sqrt(d).
+    """F_f = F_fuse + M_f ⊙ fold(A · unfold(v(F_fuse))), A = softmax_rows(Φ / √d), Φ = QKᵀ (ShowFace, section 3.3).
+
+    The section has no numbered equation; it names Φ, of size NxN, the dot products of the N patches. Q and K are
+    the unfolded patches of two 1x1 convolutions of F_fuse, d is their length.
 
     The paper states two 1x1 convolutions whose unfolded patches are compared by dot product, a third branch
     that the correlations are matched to, and the multiplication by the mask. Chosen here: patch size, no
@@ -57,16 +64,19 @@ class MaskedCorrelationMining(nn.Module):
         """Correlation weights (B,N,N) between patches of F_fuse; rows sum to 1."""
         query = unfold_patches(self.query(fused), self.patch)
         key = unfold_patches(self.key(fused), self.patch)
+        # In float32: sums over d, thousands of products, lose the small differences that the softmax is about.
         with torch.autocast(fused.device.type, enabled=False):
-            query, key = query.float(), key.float()
+            query, key = query.float(), key.float()  # (B,N,d)
             if self.similarity == "cosine":
+                # The floor of contextual attention's code: a patch of zeros would be 0 / 0.
                 query, key = F.normalize(query, dim=-1, eps=1e-4), F.normalize(key, dim=-1, eps=1e-4)
                 scale = self.scale
             else:
                 scale = 1 / math.sqrt(query.shape[-1])
-            scores = query @ key.transpose(1, 2) * scale
+            scores = query @ key.transpose(1, 2) * scale  # (B,N,N): row i, how patch i correlates with each patch
             if self.key_mask == "known_any":
-                whole = unfold_patches(hole.float(), self.patch).amin(-1) > 0
+                whole = unfold_patches(hole.float(), self.patch).amin(-1) > 0  # (B,N)
+                # Where every patch is hole none is excluded: the softmax of a row of -inf is NaN.
                 whole = whole & ~whole.all(1, keepdim=True)
                 scores = scores.masked_fill(whole[:, None], float("-inf"))
             return scores.softmax(-1)
@@ -84,4 +94,5 @@ class MaskedCorrelationMining(nn.Module):
         weights = self.attention(fused, hole)
         values = unfold_patches(self.value(fused), self.patch)
         mined = fold_patches(weights.to(values.dtype) @ values, self.patch, *fused.shape[-2:])
+        # The mask multiplies what was mined, not the sum: known cells keep F_fuse bit for bit.
         return fused + hole.to(fused.dtype) * mined, weights

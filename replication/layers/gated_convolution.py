@@ -8,7 +8,10 @@ from torch import Tensor, nn
 
 
 class GatedConv2d(nn.Module):
-    """One convolution to 2*C_out channels, split in halves: act(first) * sigmoid(second).
+    """O = φ(Feature) ⊙ σ(Gating), Feature = W_f ∗ I, Gating = W_g ∗ I (Yu et al. 2019, section on gated convolution).
+
+    φ is ELU, σ the sigmoid. W_f and W_g are one convolution to twice the output channels, whose first half is
+    Feature and second half Gating, as in the authors' code: one pass over the input instead of two.
 
     Args:
         activation: ELU on the first half if true, else linear (inside residual blocks).
@@ -24,7 +27,7 @@ class GatedConv2d(nn.Module):
         activation: bool = True,
     ):
         super().__init__()
-        padding = dilation * (kernel_size - 1) // 2
+        padding = dilation * (kernel_size - 1) // 2  # keeps the size where stride is 1 and the kernel odd
         self.conv = nn.Conv2d(in_channels, 2 * out_channels, kernel_size, stride, padding, dilation)
         self.activation = activation
 
@@ -36,7 +39,11 @@ class GatedConv2d(nn.Module):
 
 
 class GatedResBlock(nn.Module):
-    """x + gated(gated(x)), the second one without activation (ShowFace section 3.4 names it, defines nothing)."""
+    """y = x + G₁(G₀(x)), G₀ and G₁ gated 3x3 convolutions, φ of G₁ the identity (definition of this repository).
+
+    ShowFace, section 3.4, names gated ResBlocks and defines nothing, and the code of the gated convolution's
+    authors has none. Without activation in G₁ the block can lower x by any amount, where ELU would stop at -1.
+    """
 
     def __init__(self, channels: int, dilation: int = 1):
         super().__init__()

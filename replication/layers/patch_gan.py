@@ -11,7 +11,10 @@ from replication.errors import InputError
 
 
 class PatchGAN(nn.Module):
-    """Five 4x4 convolutions, strides 2, 2, 2, 1, 1, LeakyReLU 0.2: one logit per patch.
+    """logit(D) = C₅(λ(C₄(λ(C₃(λ(C₂(λ(C₁(x))))))))), one logit per 70x70 patch (Isola et al. 2017, section on PatchGAN).
+
+    The paper describes it in words; the widths and strides are those of its code: C are 4x4 convolutions of strides
+    2, 2, 2, 1, 1, λ is LeakyReLU 0.2. D itself is the sigmoid of the logit, which `losses.adversarial` takes in.
 
     Args:
         in_channels: channels of the judged image.
@@ -41,6 +44,7 @@ class PatchGAN(nn.Module):
         layers: list[nn.Module] = []
         for index, stride in enumerate((2, 2, 2, 1, 1)):
             outer = index in (0, 4)
+            # A batch norm subtracts the mean, and with it any bias before it.
             with_bias = outer if norm == "batch" else bool(bias)
             convolution = nn.Conv2d(channels[index], channels[index + 1], 4, stride, 1, bias=with_bias)
             nn.init.normal_(convolution.weight, 0.0, 0.02)

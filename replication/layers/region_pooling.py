@@ -1,4 +1,4 @@
-"""Region-wise average pooling over a label map, and its inverse (SEAN, Zhu et al. 2020; ShowFace 3.2).
+"""Region-wise average pooling over a label map, and its inverse (SEAN, Zhu et al. 2020; ShowFace, 3.2 and 3.3).
 
 Both directions are one batched matrix product over flattened pixels. With features in
 `torch.channels_last` memory format the flattening is a view, and no class-by-class loop is needed.
@@ -19,7 +19,10 @@ def _pixels_first(maps: Tensor) -> Tensor:
 
 
 def region_pool(features: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean of `features` in every region: sum_xy W_i F / sum_xy W_i, zero where region i is empty.
+    """Q_i = Σ_xy W_i(x,y) F(x,y) / Σ_xy W_i(x,y), and 0 where region i is empty (ShowFace, section 3.2, in words).
+
+    ShowFace cites SEAN's region-wise average pooling and prints no equation. With W = S, the one-hot label map, it
+    gives Q; with W = S ⊙ (1 − M) it gives V, of the known part; on a frozen encoder, the rows of InCo².
 
     Args:
         features: (B, C, H, W), any floating type.
@@ -42,15 +45,16 @@ def region_pool(features: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
         )
     with torch.autocast(features.device.type, enabled=False):
         weights = weights.detach().float()
-        area = weights.sum(dim=(2, 3))
+        area = weights.sum(dim=(2, 3))  # (B,n)
         presence = area > 0
-        sums = weights.flatten(2) @ _pixels_first(features.float())
+        sums = weights.flatten(2) @ _pixels_first(features.float())  # (B,n,HW) @ (B,HW,C) -> (B,n,C)
+        # Divided by 1 where the area is 0: 0 / 0 would be NaN, in the gradient too, whatever is done to it later.
         vectors = sums / torch.where(presence, area, 1.0).unsqueeze(-1)
     return vectors, presence
 
 
 def broadcast_regions(vectors: Tensor, onehot: Tensor) -> Tensor:
-    """Write every region's vector to all pixels of the region: out(x, y) = vectors[S(x, y)].
+    """F(x,y) = V_S(x,y): every region's vector on all pixels of the region (ShowFace, section 3.3, in words).
 
     Args:
         vectors: (B, n, C).
@@ -61,5 +65,7 @@ def broadcast_regions(vectors: Tensor, onehot: Tensor) -> Tensor:
     """
     batch, _, height, width = onehot.shape
     with torch.autocast(vectors.device.type, enabled=False):
+        # A product, not an index: its backward adds up each region's gradients as a product too, in a fixed order,
+        # where indexing scatters them with atomic additions on a GPU.
         pixels = onehot.detach().to(vectors.dtype).flatten(2).transpose(1, 2) @ vectors
     return pixels.view(batch, height, width, -1).permute(0, 3, 1, 2)

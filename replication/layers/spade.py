@@ -9,8 +9,9 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 
 def instance_norm(x: Tensor, eps: float = 1e-5) -> Tensor:
-    """Parameter-free instance normalisation of (B,C,H,W) that keeps a channels-last layout.
+    """(x − μ) / √(σ² + eps), μ and σ² over the pixels of each channel of each image of (B,C,H,W) (Ulyanov et al. 2016).
 
+    Without parameters, and in the memory layout of its input.
     `F.instance_norm` folds the batch into the channels and so copies channels-last tensors back and forth;
     group norm with one channel per group computes the same and does not.
     """
@@ -18,7 +19,11 @@ def instance_norm(x: Tensor, eps: float = 1e-5) -> Tensor:
 
 
 class SPADE(nn.Module):
-    """norm(x) * (1 + gamma) + beta, with gamma and beta convolved from a guide of any channel count.
+    """γ(m) ⊙ (h − μ) / σ + β(m), written here as (1 + gamma) ⊙ norm(x) + beta (Park et al. 2019, section on SPADE).
+
+    h is x, m the guide; μ and σ are the mean and the standard deviation of each channel. γ = 1 + gamma as in the
+    authors' code: small initial weights then leave the normalised x as it is instead of wiping it out. gamma and
+    beta are convolutions of the guide, which may have any number of channels.
 
     Args:
         channels: channels of x.
@@ -47,12 +52,16 @@ class SPADE(nn.Module):
 
     def forward(self, x: Tensor, guide: Tensor) -> Tensor:
         gamma, beta = self.modulation(guide, x.shape[-2:])
-        return torch.addcmul(beta, self.norm(x), 1 + gamma)
+        return torch.addcmul(beta, self.norm(x), 1 + gamma)  # beta + norm(x) ⊙ (1 + gamma) in one pass
 
 
 class SPADEResBlock(nn.Module):
-    """The residual block of SPADE: spectral norm on the plain convolutions, leaky slope 0.2, learned shortcut
-    (SPADE, then a bias-free 1x1 convolution) where the widths differ."""
+    """y = s(x) + C₁(λ(S₁(C₀(λ(S₀(x)))))), the "SPADE ResBlk" that Park et al. 2019 draw without an equation.
+
+    S are SPADE layers under the guide, C 3x3 convolutions, λ is LeakyReLU 0.2. The shortcut s is x itself, or, where
+    the widths differ, a SPADE layer and then a 1x1 convolution without bias. As in the authors' code, spectral norm
+    is on the plain convolutions and not on those inside the SPADE layers.
+    """
 
     def __init__(
         self,
@@ -75,6 +84,7 @@ class SPADEResBlock(nn.Module):
 
     def forward(self, x: Tensor, guide: Tensor) -> Tensor:
         """Map x (B,in,H,W) to (B,out,H,W) under a guide (B,G,h,w)."""
+        # Resized here once; each of the two or three SPADE layers would do it again.
         if guide.shape[-2:] != x.shape[-2:]:
             guide = F.interpolate(guide, size=x.shape[-2:], mode="nearest")
         shortcut = self.conv_s(self.spade_s(x, guide)) if self.learned_shortcut else x

@@ -1,1 +1,1 @@
-"""Loss terms, each with its paper equation."""
+"""Loss terms, each with its equation and the paper's number for it."""

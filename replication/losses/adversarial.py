@@ -1,4 +1,4 @@
-"""The vanilla adversarial loss on logits (ShowFace Eq. 13; Goodfellow et al. 2014).
+"""The vanilla adversarial loss on logits (ShowFace, equation 13; Goodfellow et al. 2014).
 
 On logits, log D(x) = -softplus(-x) and log(1 - D(x)) = -softplus(x): exact also where a sigmoid saturates.
 """
@@ -14,7 +14,9 @@ from replication.errors import InputError
 
 
 def discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """-E[log D(real)] - E[log(1 - D(fake))], means over samples and patches.
+    """Equation 13, negated: −E[log D(I_gt)] − E[log(1 − D(Î))] (ShowFace, eq. 13), means over samples and patches.
+
+    The equation is what the discriminator maximises; an optimiser minimises.
 
     Returns:
         Scalar float32, >= 0; 2 log 2 for an undecided discriminator (logits 0).
@@ -23,9 +25,10 @@ def discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
 
 
 def generator_loss(fake_logits: Tensor, form: Literal["non_saturating", "saturating"] = "non_saturating") -> Tensor:
-    """Generator's side: -E[log D(fake)], or with "saturating" the literal E[log(1 - D(fake))].
+    """Equation 13, generator's side: E[log(1 − D(Î))] (ShowFace, eq. 13), or by default −E[log D(Î)] in its place.
 
-    Both have the same fixed point; the literal one has almost no gradient while the discriminator wins.
+    "saturating" is the literal one. It has almost no gradient while the discriminator wins, as it does early in a
+    training; the default, which Goodfellow et al. recommend for that reason, has the same fixed point.
 
     Returns:
         Scalar float32, >= 0 ("non_saturating") or <= 0 ("saturating").

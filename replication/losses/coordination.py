@@ -1,8 +1,9 @@
-"""InCo2, the pair of coordination losses (ShowFace Eq. 6 to 8, Figure 4).
+"""InCo², the pair of coordination losses (ShowFace, equations 6 to 8 and Figure 4).
 
-The paper compares similarity matrices of region vectors of a frozen encoder. T holds the vectors of the hole
-part, T' those of the known part. The text speaks of relations among semantic features and of matrices, so the
-regions are (class, hole or known) by default; `regions="mask"` is the other reading, one region per side.
+The paper compares similarity matrices of region vectors of a frozen encoder. ℳ holds the vectors of the hole
+part, ℳ̂ those of the known part, a row for each region. The text speaks of relations among semantic features and
+of matrices, so the regions are (class, hole or known) by default; `regions="mask"` is the other reading, one region
+per side.
 """
 
 from __future__ import annotations
@@ -18,10 +19,13 @@ from replication.layers.region_pooling import region_pool
 
 
 class Coordination(NamedTuple):
-    """The two parts of InCo2, to be weighted separately (Table 3 switches them one by one)."""
+    """Equation 8: L_InCo² = L_intra + L_inter (ShowFace, eq. 8), its two terms, not added.
 
-    intra: Tensor  # Eq. 6, scalar >= 0
-    inter: Tensor  # Eq. 7, scalar >= 0
+    They are weighted separately, because Table 3 leaves them out one by one.
+    """
+
+    intra: Tensor  # equation 6, scalar >= 0
+    inter: Tensor  # equation 7, scalar >= 0
 
 
 def region_weights(labels: Tensor | None, mask: Tensor, size: tuple[int, int], classes: int) -> Tensor:
@@ -38,6 +42,8 @@ def region_weights(labels: Tensor | None, mask: Tensor, size: tuple[int, int], c
     Returns:
         (B, 2n, h, w) float32 in {0, 1}: n hole regions, then n known regions.
     """
+    # The size divides, so this is a plain max over the pixels under a cell: one hole pixel makes the cell hole, so
+    # that the known part averages no cell that lies over a pixel of the hole.
     hole = F.adaptive_max_pool2d(mask.float(), size)
     if labels is None:
         onehot = torch.ones_like(hole)
@@ -58,10 +64,12 @@ def coordination_loss(
     regions: Literal["semantic", "mask"] = "semantic",
     similarity: Literal["dot", "cosine"] = "dot",
 ) -> Coordination:
-    """Mean absolute difference of the similarity matrices of output and truth, per image, then over images.
+    """Equation 6: L_intra = ‖ℳ(Î) ℳ(Î)ᵀ − ℳ(I_gt) ℳ(I_gt)ᵀ‖₁ (ShowFace, eq. 6).
+    Equation 7: L_inter = ‖ℳ(Î) ℳ̂(Î)ᵀ − ℳ(I_gt) ℳ̂(I_gt)ᵀ‖₁ (ShowFace, eq. 7).
 
-    intra: mean over classes i, j present in the hole of |T(R) T(R)^T - T(gt) T(gt)^T|_ij;
-    inter: mean over i present in the hole, j in the known part of |T(R) T'(R)^T - T(gt) T'(gt)^T|_ij.
+    The norms are means over pairs (i, j) of regions that are both there, in each image, then over images: a class
+    that a picture does not show has no vector to compare. In intra i and j are regions of the hole; in inter i is
+    one of the hole and j one of the known part.
 
     Args:
         output_features, truth_features: (B, c', h, w) of the frozen encoder.
@@ -96,6 +104,7 @@ def coordination_loss(
     weights = region_weights(labels, mask, (height, width), classes)
     with torch.autocast(output_features.device.type, enabled=False):
         ours, presence = region_pool(output_features, weights)
+        # The truth is a target: no gradient goes back through it.
         truth, _ = region_pool(truth_features.detach(), weights)
         if similarity == "cosine":
             ours, truth = (F.normalize(rows, dim=-1, eps=1e-6) for rows in (ours, truth))
@@ -103,7 +112,9 @@ def coordination_loss(
         else:
             scale = 1.0 / ours.shape[-1]
         # Rows: hole regions; columns: hole regions (intra), then known regions (inter).
+        # (B,n,2n), from rows (B,2n,c').
         difference = ours[:, :classes] @ ours.transpose(1, 2) - truth[:, :classes] @ truth.transpose(1, 2)
+        # The same pairs for both images: classes are those of the real one in both.
         pairs = (presence[:, :classes, None] & presence[:, None, :]).float()
         gaps = difference.abs() * scale * pairs
 

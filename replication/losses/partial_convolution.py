@@ -11,10 +11,20 @@ from replication.losses.total_variation import total_variation_loss
 
 
 class PConvLoss:
-    """total = 1 valid + 6 hole + 0.05 perceptual + 120 style + 0.1 total variation.
+    """L_total = L_valid + 6 L_hole + 0.05 L_perceptual + 120 (L_style_out + L_style_comp) + 0.1 L_tv.
 
-    valid and hole: mean over all pixels of |K (R - gt)| and |M (R - gt)|; perceptual and style: raw output
-    plus composite; total variation: composite. Images are compared in [0, 1].
+    Liu et al. 2018, section 3.3, with the paper's weights. Here M is 1 in the hole (the paper's M is 1 where valid),
+    K = 1 − M, and the terms, as they are computed here, are
+
+        L_valid      = mean |K ⊙ (I_out − I_gt)|
+        L_hole       = mean |M ⊙ (I_out − I_gt)|
+        L_perceptual = Σ_p mean |Ψ_p(I_out) − Ψ_p(I_gt)| + Σ_p mean |Ψ_p(I_comp) − Ψ_p(I_gt)|
+        L_style      = Σ_p mean |G_p(I_out) − G_p(I_gt)|, the same with I_comp, G_p the Gram matrix of Ψ_p
+        L_tv         = mean absolute difference of neighbouring pixels of I_comp
+
+    where I_comp is I_out in the hole and I_gt elsewhere, and Ψ_p are feature maps. The means of L_valid and L_hole
+    are over all pixels, not over those of their region, so that a small hole weighs little. Images are compared in
+    [0, 1].
 
     Args:
         features: VGG-16 pool1..3 in the paper. The loss is no nn.Module, so that a trainable may hold it
@@ -52,7 +62,9 @@ class PConvLoss:
         Returns:
             "total" with its graph, and every unweighted term, detached; scalars, float32, >= 0.
         """
+        # [-1, 1] is twice as wide as the [0, 1] that the weights are made for.
         difference = 0.5 * (output.float() - truth.float()).abs()
+        # Selected, not K·gt + M·output: known pixels are then the truth exactly, and no gradient passes there.
         composite = torch.where(mask > 0.5, output, truth.to(output.dtype))
         terms: dict[str, Tensor] = {}
         if self.weights["valid"]:
@@ -60,7 +72,7 @@ class PConvLoss:
         if self.weights["hole"]:
             terms["hole"] = (difference * mask).mean()
         if self.weights["perceptual"] or self.weights["style"]:
-            with torch.no_grad():
+            with torch.no_grad():  # the target: nothing learns from this pass
                 real = self.features(truth * 0.5 + 0.5)
             # One pass for both pictures: the frozen network sees a batch of twice the size.
             both = self.features(torch.cat([output, composite]) * 0.5 + 0.5)

@@ -1,4 +1,4 @@
-"""Perceptual and style consistency over feature maps of a frozen network (ShowFace Eq. 11 and 12)."""
+"""Perceptual and style consistency over feature maps of a frozen network (ShowFace, equations 11 and 12)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from torch import Tensor
 
 
 def perceptual_loss(output_maps: Sequence[Tensor], truth_maps: Sequence[Tensor]) -> Tensor:
-    """Eq. 11: sum over layers of the mean absolute difference of feature maps (B, C_l, H_l, W_l).
+    """Equation 11: L_perc = Σ_i ‖φ_i(Î) − φ_i(I_gt)‖₁ (ShowFace, eq. 11), φ_i feature maps (B, C_i, H_i, W_i).
+
+    The norm is a mean here, so that a layer's weight does not depend on how many numbers it has.
 
     Returns:
         Scalar float32, >= 0.
@@ -18,7 +20,15 @@ def perceptual_loss(output_maps: Sequence[Tensor], truth_maps: Sequence[Tensor])
 
 
 def gram_matrix(features: Tensor) -> Tensor:
-    """F F^T / (C H W) of feature maps (B, C, H, W) -> (B, C, C) float32, symmetric, positive semi-definite.
+    """𝔾(φ) = φ φᵀ / (C H W), φ as a matrix (C, HW): the Gram matrix that equation 12 names (ShowFace, eq. 12).
+
+    The paper gives no divisor; C H W is that of the inpainting line that it follows (PConv, EdgeConnect, CTSDG).
+
+    Args:
+        features: (B, C, H, W).
+
+    Returns:
+        (B, C, C) float32, symmetric, positive semi-definite.
 
     Float32 also under autocast: the sum runs over all pixels, and half precision overflows.
     """
@@ -30,7 +40,7 @@ def gram_matrix(features: Tensor) -> Tensor:
 
 
 def style_loss(output_maps: Sequence[Tensor], truth_maps: Sequence[Tensor]) -> Tensor:
-    """Eq. 12: sum over layers of the mean absolute difference of Gram matrices.
+    """Equation 12: L_style = Σ_i ‖𝔾(φ_i(Î)) − 𝔾(φ_i(I_gt))‖₁ (ShowFace, eq. 12), the norm as a mean.
 
     Returns:
         Scalar float32, >= 0; 0 for identical images, and blind to where in the image a feature is.

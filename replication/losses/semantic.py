@@ -1,4 +1,4 @@
-"""Semantic loss: the completed face must be parsed like the real one (ShowFace Eq. 9)."""
+"""Semantic loss: the completed face must be parsed like the real one (ShowFace, equation 9)."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from replication.errors import InputError
 
 
 def merge_logits(logits: Tensor) -> Tensor:
-    """Logits of the 19 labels (B, 19, H, W) -> logits of the 14 classes (B, 14, H, W).
+    """z_c = log Σ_{l in class c} exp(z_l) (no paper's; it makes the class's probability the sum of its labels').
 
-    Log-sum-exp over each group: the softmax of the result is the sum of the group's probabilities.
+    Logits of the 19 labels (B, 19, H, W) -> logits of the 14 classes (B, 14, H, W).
     """
     groups = [[i for i, to in enumerate(TO_14) if to == c] for c in range(len(CLASSES_14))]
     merged = [logits[:, group[0]] if len(group) == 1 else logits[:, group].logsumexp(dim=1) for group in groups]
@@ -23,7 +23,9 @@ def merge_logits(logits: Tensor) -> Tensor:
 
 
 def semantic_loss(output_logits: Tensor, truth_labels: Tensor, classes: Literal[19, 14] | None = None) -> Tensor:
-    """Cross entropy between parser(R) and the argmax labels of parser(I_gt), mean over pixels.
+    """Equation 9: L_sem = CE(ℙ(I_gt), ℙ(Î)) (ShowFace, eq. 9), ℙ the face parser, mean over pixels.
+
+    ℙ(I_gt) is taken as labels, the argmax, which the paper leaves open.
 
     Args:
         output_logits: (B, 19, H, W) logits of the parser on the network's output.

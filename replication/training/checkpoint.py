@@ -53,15 +53,16 @@ def first_differences(ours: Any, theirs: Any, path: str = "", limit: int = 3) ->
 
 
 @dataclass
-class Progress:
-    """How far a run is, beside its tensors.
+class Position:
+    """Where a run stands, beside its tensors: what a resumed one must know that no network holds.
 
     Attributes:
         step: steps done.
         images_seen: images of all ranks, over those steps.
         seconds: wall-clock seconds of training, over all resumed parts.
         history_rows: lines of the history that belong to those steps.
-        pending: scalars since the last line of the history, one dict per step.
+        pending: scalars since the last line of the history, one dict per step: the next line is the mean over
+            all its steps, also of those before an interruption.
         skipped: updates left out because of a non-finite value.
     """
 
@@ -77,7 +78,7 @@ def save_checkpoint(
     folder: str | Path,
     trainable: nn.Module,
     optimizers: Mapping[str, Optimizer],
-    progress: Progress,
+    position: Position,
     config: Mapping[str, Any],
 ) -> Path:
     """Write one checkpoint beside the earlier ones, read it back by hash, then drop all but the last two.
@@ -90,11 +91,11 @@ def save_checkpoint(
         InputError: the file could not be written (full disk, no permission); the earlier ones are intact.
     """
     folder = Path(folder)
-    path = folder / f"step-{progress.step:09d}.pt"
+    path = folder / f"step-{position.step:09d}.pt"
     state = {
         "trainable": trainable.state_dict(),
         "optimizers": {name: optimizer.state_dict() for name, optimizer in optimizers.items()},
-        "progress": vars(progress),
+        "progress": vars(position),  # the key's name in files that exist already
     }
     try:
         with atomic_file(path) as temporary:
@@ -102,8 +103,8 @@ def save_checkpoint(
                 torch.save(state, file)
             size, digest = temporary.stat().st_size, _sha256(temporary)
         manifest = {
-            "step": progress.step,
-            "images_seen": progress.images_seen,
+            "step": position.step,
+            "images_seen": position.images_seen,
             "bytes": size,
             "sha256": digest,
             "config_digest": config_digest(config),
@@ -112,7 +113,7 @@ def save_checkpoint(
         write_json(path.with_suffix(".json"), manifest)
     except (OSError, RuntimeError) as error:  # torch's writer turns some failed writes into RuntimeError
         raise InputError(
-            f"the checkpoint of step {progress.step} could not be written to {folder} ({_reason(error)}); "
+            f"the checkpoint of step {position.step} could not be written to {folder} ({_reason(error)}); "
             "earlier checkpoints are intact: free some space and run the same command again"
         ) from error
     _sweep(folder)
@@ -125,7 +126,7 @@ def load_checkpoint(
     optimizers: Mapping[str, Optimizer],
     config: Mapping[str, Any],
     step: int | None = None,
-) -> Progress | None:
+) -> Position | None:
     """Load the newest checkpoint that is intact, or None if there is none.
 
     A newest one that is truncated or altered is passed over with a logged warning.
@@ -147,12 +148,14 @@ def load_checkpoint(
             _refuse_other_config(manifest, config, path)
             if path.stat().st_size != manifest["bytes"] or _sha256(path) != manifest["sha256"]:
                 raise OSError("its content does not have the recorded SHA-256")
+            # On the CPU: load_state_dict copies into the tensors on the device, which need no second set there.
             state = torch.load(path, map_location="cpu", weights_only=True)
         except (OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError, UnpicklingError) as error:
             if isinstance(error, InputError):
                 raise
             logger.warning("checkpoint %s is damaged (%s): using the one before", path, _reason(error))
             continue
+        # An intact file that does not fit is no damage: the one before would not fit either, so this is an error.
         try:
             trainable.load_state_dict(state["trainable"])
             if set(state["optimizers"]) != set(optimizers):
@@ -164,7 +167,7 @@ def load_checkpoint(
                 f"checkpoint {path} does not fit the networks of this code ({_reason(error)}): remove "
                 f"{folder} to start anew"
             ) from error
-        return Progress(**state["progress"])
+        return Position(**state["progress"])
     return None
 
 

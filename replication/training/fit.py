@@ -16,13 +16,14 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 
 from replication import distributed
 from replication.atomic import write_json
 from replication.data.prefetch import Prefetcher
 from replication.device import arithmetic, choose_device, peak_memory_mb, reset_peak_memory
 from replication.errors import InputError
-from replication.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from replication.training.checkpoint import Position, load_checkpoint, save_checkpoint
 from replication.training.history import History
 from replication.training.state import Stop, ancestors_to_watch, end_with, locked, state_path, stop_on_signals
 from replication.training.status import Status
@@ -139,15 +140,15 @@ def fit(
             written to `nan_batch.json` in the state folder.
         KeyboardInterrupt: SIGINT or SIGTERM came; the step was finished and a checkpoint written.
     """
-    if precision not in PRECISIONS:
-        raise InputError(f'precision is "{precision}": allowed are {" and ".join(PRECISIONS)}')
-    counts = {"steps": steps, "history_every": history_every, "checkpoint_steps": checkpoint_steps}
-    for key, value in counts.items():
-        if value is not None and value < 1:
-            raise InputError(f"{key} is {value}: it must be at least 1")
+    # 1. Check the arguments, before anything is made, loaded or locked.
+    _check_arguments(precision, {"steps": steps, "history_every": history_every, "checkpoint_steps": checkpoint_steps})
     place = choose_device(device)
     group = distributed.current()
     history_every = history_every or max(1, steps // HISTORY_ROWS)
+    # Whatever of the arguments changes a weight or a line of the history joins the configuration, whose digest
+    # names the folder: another value is another run, never the continuation of this one. What only changes when
+    # something is written or printed (checkpoints, status lines, the watch) stays out, and so does the device:
+    # they may change between two parts of one run.
     config = dict(config) | {
         "fit": {
             "seed": seed,
@@ -164,55 +165,60 @@ def fit(
     }
     folder = state_path(state_root, name, config)
 
+    # Everything that must be undone goes on this stack, whichever way the run ends. It is undone in reverse, so
+    # the lock, taken first, is given up last: by then nothing of this process writes to the folder any more.
     with contextlib.ExitStack() as stack:
-        if group.is_main:
+        # 2. Lock the folder, and watch for whoever wants the run to end.
+        if group.is_main:  # rank 0 alone writes, and its lock would refuse the other ranks of the same run
             stack.enter_context(locked(folder, config))
         stack.enter_context(arithmetic(strict, place, compile))
         stop = Stop()
         stack.enter_context(stop_on_signals(stop))
+        # A `kill -9` of dvc or papermill sends its children nothing: without the watch the training would go on
+        # unseen, keep the lock, and refuse the repetition that its user starts next.
         stack.enter_context(end_with(ancestors_to_watch() if die_with_parent else [], stop))
 
-        # Networks, then their past.
-        trainable.to(place, memory_format=torch.channels_last if channels_last else torch.preserve_format)
-        trainable.train()
-        group.sync_batch_norm(trainable, place)
-        group.broadcast_module(trainable)
-        if compile:
-            for module in trainable.compiled_modules():
-                module.compile()
-        optimizers = trainable.optimizers()
-        progress = _resume(folder, trainable, optimizers, config, group)
-        first, seconds_before = progress.step, progress.seconds
+        # 3. Networks, then their past.
+        optimizers = _prepare_networks(trainable, group, place, channels_last=channels_last, compiled=compile)
+        position = _resume(folder, trainable, optimizers, config, group)
+        first, seconds_before = position.step, position.seconds
         history = None
         if group.is_main:
             history = History(folder / "history.jsonl", keep_until=first)
             stack.callback(history.close)
         status = Status(name, steps, log_every_s, place, speak=group.is_main)
-        if first:
-            status.say(f"{name}: going on from the checkpoint of step {first} in {folder}")
-        if history is not None and history.rows < progress.history_rows:
-            status.say(f"{name}: {progress.history_rows - history.rows} lines of {history.path} are lost")
-
+        _say_what_is_resumed(status, position, history, folder)
         update = Updater(
             optimizers,
             group,
             place,
             tolerance=keep_going_on_nan,
-            skipped=progress.skipped,
+            skipped=position.skipped,
             should_stop=lambda: stop.reason is not None,
         )
+
+        # 4. The loop: a batch, its seed, the step, the bookkeeping, now and then a checkpoint.
         prefetcher = stack.enter_context(Prefetcher(batches, first, steps, place))
-        reset_peak_memory(place)
-        begun = saved_at = time.perf_counter()
+        reset_peak_memory(place)  # what loading took is no part of what the training took
+        begun = warmed_at = time.perf_counter()
+        checkpoints = _CheckpointClock(checkpoint_every_s, checkpoint_steps, begun)
         status.start(first)
-        saving_s, warmed_at, stopping = 0.0, begun, False
+        stopping = False
 
         for step in range(first, steps):
+            # Batch. `images_seen` is the clock of every schedule; it is counted here, because a schedule that
+            # counted its own calls would be one more state to restore.
             batch = next(prefetcher)
             if channels_last:
                 batch = {key: _channels_last(value) for key, value in batch.items()}
-            batch |= {"step": step, "images_seen": progress.images_seen}
+            batch |= {"step": step, "images_seen": position.images_seen}
+
+            # Seed. Anew at every step: then a checkpoint need not hold the states of torch's, NumPy's and
+            # Python's generators on every rank and device, and a step that draws more numbers than it used to
+            # does not shift the numbers of all steps after it.
             _seed(seed, step, group.rank, place)
+
+            # Step.
             update.begin(step, _plain(batch.get("ids")))
             try:
                 # No cache of cast weights: it would outlive the optimiser step between a discriminator's and
@@ -220,67 +226,73 @@ def fit(
                 with torch.autocast(place.type, torch.bfloat16, precision == "bfloat16", cache_enabled=False):
                     scalars = trainable.training_step(batch, update)
             except NonFiniteError as error:
+                # No checkpoint of this step is written: the newest one is from before the damage.
                 if group.is_main:
                     write_json(folder / "nan_batch.json", error.particulars | {"seed": seed})
                 raise
-            progress.step = step + 1
-            progress.images_seen += batches.batch_size
-            progress.skipped = update.skipped
-            progress.pending.append(_gather(scalars, group, place))
-            if step == first:
-                warmed_at = time.perf_counter()
 
+            # Bookkeeping: where the run stands, and what it says of itself.
+            position.step = step + 1
+            position.images_seen += batches.batch_size
+            position.skipped = update.skipped
+            position.pending.append(_gather(scalars, group, place))
+            if step == first:
+                warmed_at = time.perf_counter()  # speed is counted from here: the first step allocates and compiles
             now = time.perf_counter()
-            progress.seconds = seconds_before + now - begun
-            last = progress.step == steps
+            position.seconds = seconds_before + now - begun
+            last = position.step == steps
+            # All ranks must leave the loop after the same step, or the others would wait for ever in the next
+            # collective; so with several the wish travels with the gradients (`Updater`) and counts once it has
+            # reached everyone.
             stopping = update.stop_agreed if group.world_size > 1 else stop.reason is not None
             if status.due():
-                latest = progress.pending[-1] = _numbers(progress.pending[-1])
-                status.show(progress.step, progress.images_seen, latest, prefetcher.waited)
-            if progress.step % history_every == 0 or last:
-                row = _mean([_numbers(scalars) for scalars in progress.pending])
+                # Reading the scalars waits for the device; the numbers replace them, so that it waits once.
+                latest = position.pending[-1] = _numbers(position.pending[-1])
+                status.show(position.step, position.images_seen, latest, prefetcher.waited)
+            if position.step % history_every == 0 or last:
+                # A line is the mean over its steps, because the loss of one step says more about its few images
+                # than about the network. The steps since the last line are kept, not a running sum: they go
+                # through a checkpoint in mid-line unchanged, and the mean does not show that there was one.
+                row = _mean([_numbers(scalars) for scalars in position.pending])
                 if history is not None:
-                    history.append(progress.step, progress.images_seen, progress.seconds, row)
-                progress.pending = []
-            if checkpoint_steps is not None:
-                due = progress.step % checkpoint_steps == 0
-            else:
-                due = now - saved_at >= max(checkpoint_every_s, saving_s / CHECKPOINT_SHARE)
-            if history is not None and (due or last or stopping):
-                progress.pending = [_numbers(scalars) for scalars in progress.pending]
+                    history.append(position.step, position.images_seen, position.seconds, row)
+                position.pending = []
+
+            # Checkpoint, by rank 0 for all: networks, optimisers and scalars are the same on every rank.
+            if history is not None and (checkpoints.due(position.step, now) or last or stopping):
+                position.pending = [_numbers(scalars) for scalars in position.pending]
+                # Lines before the checkpoint: the other way round a power cut could leave a checkpoint whose lines
+                # are gone, and the steps that they tell of would not be done again.
                 history.sync()
-                progress.history_rows = history.rows
-                save_checkpoint(folder, trainable, optimizers, progress, config)
-                saved_at = time.perf_counter()
-                saving_s = saved_at - now
+                position.history_rows = history.rows
+                save_checkpoint(folder, trainable, optimizers, position, config)
+                checkpoints.written(now)
             if stopping:
                 break
 
-        if stopping and progress.step < steps:
+        # 5. The end: stopped on the way, or done.
+        if stopping and position.step < steps:
             group.barrier()  # torchrun ends the others when one has ended: not before rank 0 has written
             reason = stop.reason or "asked by another rank"
-            message = f"{name}: stopped after step {progress.step} of {steps} ({reason})"
+            message = f"{name}: stopped after step {position.step} of {steps} ({reason})"
             status.say(f"{message}; the same command goes on from there")
+            # Not a return: whoever called would take half-trained networks for finished ones.
             raise KeyboardInterrupt(message)
         end = time.perf_counter()
-        timed = progress.step - first - 1
+        timed = position.step - first - 1  # without the step that warmed up
         speed = {
             "images_per_s": timed * batches.batch_size / (end - warmed_at) if timed > 0 else 0.0,
             "loader_wait": prefetcher.waited / (end - begun) if timed > 0 else 0.0,
             "peak_memory_mb": peak_memory_mb(place),
         }
-        # A finished run that is asked for again trains nothing, and says what it measured when it did.
-        if group.is_main and timed > 0:
-            write_json(folder / "speed.json", speed)
-        elif (folder / "speed.json").is_file():
-            speed = json.loads((folder / "speed.json").read_text(encoding="utf-8"))
+        speed = _remembered(speed, folder / "speed.json", keep=group.is_main and timed > 0)
         report = FitReport(
             steps=steps,
-            images_seen=progress.images_seen,
-            seconds=progress.seconds,
+            images_seen=position.images_seen,
+            seconds=position.seconds,
             **speed,
             resumed_from=first or None,
-            skipped_updates=progress.skipped,
+            skipped_updates=position.skipped,
             device=str(place),
             world_size=group.world_size,
             history=folder / "history.jsonl",
@@ -294,19 +306,98 @@ def fit(
         return report
 
 
-def _resume(folder: Path, trainable, optimizers, config, group: distributed.Distributed) -> Progress:
+def _check_arguments(precision: str, counts: Mapping[str, int | None]) -> None:
+    if precision not in PRECISIONS:
+        raise InputError(f'precision is "{precision}": allowed are {" and ".join(PRECISIONS)}')
+    for key, value in counts.items():
+        if value is not None and value < 1:
+            raise InputError(f"{key} is {value}: it must be at least 1")
+
+
+def _prepare_networks(
+    trainable: Trainable,
+    group: distributed.Distributed,
+    place: torch.device,
+    *,
+    channels_last: bool,
+    compiled: bool,
+) -> dict[str, Optimizer]:
+    """Put the networks on their device, the same on every rank, and make their optimisers.
+
+    The order matters: an optimiser holds the parameters that it is given, so whatever replaces a parameter or
+    a module (the move to the device, joint batch norms) comes before it.
+    """
+    trainable.to(place, memory_format=torch.channels_last if channels_last else torch.preserve_format)
+    trainable.train()
+    group.sync_batch_norm(trainable, place)
+    group.broadcast_module(trainable)
+    if compiled:
+        for module in trainable.compiled_modules():
+            module.compile()  # in place: a wrapper would put `_orig_mod.` before every name in the checkpoint
+    return trainable.optimizers()
+
+
+def _resume(folder: Path, trainable, optimizers, config, group: distributed.Distributed) -> Position:
     """Load the newest intact checkpoint into networks and optimisers, the same one on every rank."""
-    progress = load_checkpoint(folder, trainable, optimizers, config) if group.is_main else None
-    step = group.broadcast_number(progress.step if progress is not None else 0)
+    # Rank 0 chooses and tells the others its step. If each chose for itself, one that finds the newest file
+    # damaged, or does not see it yet on a shared disk, would train on from an older step than the others.
+    position = load_checkpoint(folder, trainable, optimizers, config) if group.is_main else None
+    step = group.broadcast_number(position.step if position is not None else 0)
     if step and not group.is_main:
-        progress = load_checkpoint(folder, trainable, optimizers, config, step=step)
-        if progress is None:
+        position = load_checkpoint(folder, trainable, optimizers, config, step=step)
+        if position is None:
             raise InputError(f"rank {group.rank} does not see the checkpoint of step {step}: {folder} must be shared")
-    return progress or Progress()
+    return position or Position()
+
+
+def _say_what_is_resumed(status: Status, position: Position, history: History | None, folder: Path) -> None:
+    if position.step:
+        status.say(f"{status.name}: going on from the checkpoint of step {position.step} in {folder}")
+    if history is not None and history.rows < position.history_rows:
+        # No reason to stop: the weights do not depend on the history. But a curve with a gap must be explained.
+        status.say(f"{status.name}: {position.history_rows - history.rows} lines of {history.path} are lost")
+
+
+class _CheckpointClock:
+    """When the next checkpoint is due: at multiples of `every_steps`, or, where that is None, by time.
+
+    By time, because the work that a kill loses is measured in it, whatever a step takes. The interval grows where
+    a slow disk or a large network would make writing cost more than `CHECKPOINT_SHARE` of the run.
+    """
+
+    def __init__(self, every_s: float, every_steps: int | None, now: float):
+        self.every_s, self.every_steps = every_s, every_steps
+        self._written_at, self._cost_s = now, 0.0
+
+    def due(self, step: int, now: float) -> bool:
+        if self.every_steps is not None:
+            return step % self.every_steps == 0
+        return now - self._written_at >= max(self.every_s, self._cost_s / CHECKPOINT_SHARE)
+
+    def written(self, began: float) -> None:
+        """A checkpoint whose writing began at `began` is on the disk."""
+        self._written_at = time.perf_counter()
+        self._cost_s = self._written_at - began
+
+
+def _remembered(speed: dict[str, float], path: Path, *, keep: bool) -> dict[str, float]:
+    """The speed of this part, written to `path` if it is worth keeping, or else the one that is kept there.
+
+    A finished run that is asked for again trains nothing, and says what it measured when it did.
+    """
+    if keep:
+        write_json(path, speed)
+    elif path.is_file():
+        speed = json.loads(path.read_text(encoding="utf-8"))
+    return speed
 
 
 def _seed(seed: int, step: int, rank: int, device: torch.device) -> None:
-    """Seed torch, NumPy and Python by a hash of the three numbers, so that no two streams are related."""
+    """Seed torch, NumPy and Python by a hash of the three numbers.
+
+    A hash, because with a sum such as seed + step the runs of seeds 0 and 1 would share almost all streams, one
+    step apart. The rank is in it so that ranks do not draw the same noise for different images.
+    """
     digest = hashlib.blake2b(f"{seed} {step} {rank}".encode(), digest_size=8).digest()
     number = int.from_bytes(digest, "little")
     # Not torch.manual_seed: it notes a stack trace for every kind of device that was never used, 1 ms a step.
@@ -315,25 +406,30 @@ def _seed(seed: int, step: int, rank: int, device: torch.device) -> None:
         torch.cuda.manual_seed(number)
     elif device.type == "mps":
         torch.mps.manual_seed(number)
-    np.random.seed(number % 2**32)
+    np.random.seed(number % 2**32)  # NumPy takes 32 bits
     random.seed(number)
 
 
 def _channels_last(value: Any) -> Any:
+    # Pictures and masks only: labels are 3-d, and convolutions see floating-point tensors.
     if isinstance(value, Tensor) and value.dim() == 4 and value.is_floating_point():
         return value.contiguous(memory_format=torch.channels_last)
     return value
 
 
 def _plain(ids: Any) -> Any:
-    """Ids as JSON values."""
+    """Ids as JSON values, for the message and the file of a step that was not finite."""
     if isinstance(ids, Tensor | np.ndarray):
         return ids.tolist()
     return [str(item) for item in ids] if ids is not None else None
 
 
 def _gather(scalars: Mapping[str, Any], group, device: torch.device) -> tuple[list[str], Tensor]:
-    """Names and one float tensor, averaged over ranks; left on the device, so that nothing waits for it."""
+    """Names and one float tensor, averaged over ranks; left on the device, so that nothing waits for it.
+
+    The device works behind the program; reading a number waits until it has caught up. Done at every step, that
+    would leave a GPU idle while the next batch is handed over.
+    """
     if not scalars:
         return [], torch.zeros(0)
     values = [torch.as_tensor(value, dtype=torch.float32, device=device) for value in scalars.values()]
@@ -350,7 +446,10 @@ def _numbers(scalars: tuple[list[str], Tensor] | dict[str, float]) -> dict[str, 
 
 
 def _mean(rows: list[dict[str, float]]) -> dict[str, float]:
-    """Mean of each scalar over the steps that reported it; exact summation, so that no grouping shows."""
-    names = dict.fromkeys(name for row in rows for name in row)
+    """Mean of each scalar over the steps that reported it; exact summation, so that no grouping shows.
+
+    A value that is not finite makes the whole mean NaN (null in the file): leaving it out would hide it.
+    """
+    names = dict.fromkeys(name for row in rows for name in row)  # a dict, because a set has no order to keep
     columns = {name: [row[name] for row in rows if name in row] for name in names}
     return {k: math.fsum(v) / len(v) if all(map(math.isfinite, v)) else math.nan for k, v in columns.items()}

@@ -47,6 +47,7 @@ class History:
             InputError: the line could not be written (full disk).
         """
         row = {"step": step, "images_seen": images_seen, "seconds": round(seconds, 3)}
+        # JSON has no word for NaN. Null is read by everything, and an empty cell in the CSV is a gap in the curve.
         row |= {name: value if math.isfinite(value) else None for name, value in scalars.items()}
         line = _line(row)
         try:
@@ -75,6 +76,7 @@ def _line(row: dict) -> bytes:
 
 def read(path: str | Path) -> list[dict]:
     """The whole lines of a history; an absent file has none. A damaged line ends it."""
+    # What follows a damaged line is not read either, so that the rows are always an unbroken beginning of the run.
     rows: list[dict] = []
     path = Path(path)
     if not path.exists():
@@ -96,6 +98,7 @@ def to_csv(history: str | Path, path: str | Path) -> None:
     Without `seconds`, so that two equal runs leave equal files.
     """
     rows = read(history)
+    # From all rows: a term that begins or ends in mid-run has a column too.
     columns = [c for c in dict.fromkeys([*CLOCKS, *(name for row in rows for name in row)]) if c != "seconds"]
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, restval="", extrasaction="ignore", lineterminator="\n")

@@ -31,9 +31,14 @@ class LearningRate:
         return cls(schedule.lr, schedule.decay, schedule.total_images(train_images))
 
     def at(self, images_seen: int) -> float:
-        """The rate when `images_seen` images have been seen."""
+        """The rate when `images_seen` images have been seen.
+
+        "cosine" is ½ · peak · (1 + cos(π · images_seen / total_images)). By images, not steps, so that a run in
+        larger batches has the same schedule.
+        """
         if self.decay == "constant":
             return self.peak
+        # At most 1: past the end the cosine would let the rate rise again.
         return self.peak * 0.5 * (1 + math.cos(math.pi * min(1.0, images_seen / self.total_images)))
 
 

@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 WATCH_VARIABLE = "REPLICATION_WATCH_PIDS"
 RUNNERS = ("dvc", "papermill")
+"""Programs that start trainings for someone, and will start them again when they are run again."""
 WATCH_EVERY_S = 0.5
 GRACE_S = 1.3
 """What an orphan gets to finish its step and write a checkpoint: 2 s in all, with the 0.5 s to notice."""
@@ -59,12 +60,15 @@ def locked(folder: str | Path, config: Mapping[str, Any]) -> Iterator[Path]:
                 f"process {holder} is already running in {folder}: wait for it, or end it and run the same "
                 "command again"
             ) from None
+        # Written only under the lock, for the message that a second process gives.
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         if not (folder / "config.json").exists():
             write_json(folder / "config.json", dict(config))
         yield folder
     finally:
+        # The file stays. Were it removed, a process that had opened it would lock a file that the next one, which
+        # makes a new one of the same name, never sees.
         os.close(descriptor)
 
 
@@ -108,6 +112,8 @@ def stop_on_signals(stop: Stop) -> Iterator[None]:
 
     asked_at: float | None = None
 
+    # A handler may run between any two instructions of Python, in the middle of an optimiser's step as well. So it
+    # only notes the wish, and the loop ends where the networks are whole.
     def handler(number: int, frame: Any) -> None:
         nonlocal asked_at
         if asked_at is not None and time.monotonic() - asked_at >= 1.0:
@@ -175,17 +181,19 @@ def end_with(pids: list[int], stop: Stop) -> Iterator[None]:
 
     def alive(process: psutil.Process) -> bool:
         try:
+            # A zombie has ended; it keeps its number until its parent asks for its status, which may be never.
             return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return False
         except psutil.AccessDenied:
-            return True
+            return True  # it is there, under another user
 
     def watch() -> None:
         while not finished.wait(WATCH_EVERY_S):
             dead = [process.pid for process in processes if not alive(process)]
             if dead:
                 stop.reason = f"process {dead[0]}, which this run belongs to, has ended"
+                # Not sys.exit, which would end this thread alone; the main thread may be in a step of minutes.
                 if not finished.wait(GRACE_S):
                     os._exit(1)
                 return

@@ -44,20 +44,22 @@ class Status:
             scalars: the latest.
             waited: seconds spent waiting for batches since the start.
         """
+        # Speed and waiting are of the time since the last line, so that a slow start or a busy hour shows where it
+        # was and does not distort all lines after it.
         now = time.perf_counter()
         took, steps = now - self._at, step - (self._step or 0)
         pace = took / max(steps, 1)
         parts = [
             f"{self.name}: step {step}/{self.steps}",
             f"{images_seen} images",
-            f"{images_seen / max(step, 1) / pace:.1f} images/s",
+            f"{images_seen / max(step, 1) / pace:.1f} images/s",  # images of a step, over seconds of a step
             f"{100 * (waited - self._waited) / took:.0f} % waiting for data",
             memory(self.device),
             f"{duration((self.steps - step) * pace)} left",
         ]
         line = ", ".join(parts) + " | " + " ".join(f"{k} {v:.4g}" for k, v in scalars.items())
         if self._in_place:
-            print(f"\r\033[K{line}", end="", flush=True)
+            print(f"\r\033[K{line}", end="", flush=True)  # back to the left edge, and clear the line before
             self._open_line = True
         else:
             print(line, flush=True)

@@ -41,6 +41,7 @@ class Trainable(nn.Module):
 
     def __init__(self):
         super().__init__()
+        # A plain dict: an nn.ModuleDict would put the frozen networks into state_dict and into train().
         self.frozen: dict[str, nn.Module] = {}
 
     def add_frozen(self, name: str, module: nn.Module) -> None:
@@ -52,6 +53,7 @@ class Trainable(nn.Module):
         self.frozen[name] = module.eval().requires_grad_(False)
 
     def _apply(self, fn, recurse: bool = True):
+        # `to`, `cuda`, `float` and their like all come through here; overriding `to` would miss the others.
         for module in self.frozen.values():
             module._apply(fn)
         return super()._apply(fn, recurse)

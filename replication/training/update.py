@@ -74,8 +74,11 @@ class Updater:
         if loss.numel() != 1:
             raise InputError(f"update({name!r}): the loss has shape {tuple(loss.shape)}, it must be a scalar")
         optimizer = self.optimizers[name]
+        # Asked anew each time: a trainable may freeze and free its parameters from step to step.
         wanted = [p for p in self.parameters[name] if p.requires_grad]
         optimizer.zero_grad(set_to_none=True)
+        # A training step runs under autocast, but backward takes each operation's type from its forward: torch
+        # advises against autocast around it.
         with torch.autocast(self.device.type, enabled=False):
             # Only the gradients that this optimiser wants: a generator's loss through the discriminator
             # neither computes nor leaves gradients of the discriminator's weights.
@@ -83,12 +86,15 @@ class Updater:
         finite = torch.isfinite(loss.detach()).float().reshape(1)
         if self.group.world_size > 1:
             finite = self._average(wanted, finite)
+        # The norm of all gradients is finite only if each of them is: one number to look at instead of millions.
         gradients = [p.grad for p in wanted if p.grad is not None]
         norm = get_total_norm(gradients) if gradients else torch.zeros((), device=self.device)
-        # One number crosses to the host: 1 if the loss was finite on every rank and the gradients are.
+        # One number crosses to the host: 1 if the loss was finite on every rank and the gradients are. It is the
+        # same on all ranks, since both factors were averaged first; so they step, or leave it, together.
         if float(finite.squeeze() * torch.isfinite(norm)) == 1.0:
             optimizer.step()
             return
+        # Not stepped: a NaN in a gradient would go into every weight and into Adam's averages, for good.
         optimizer.zero_grad(set_to_none=True)
         self.skipped += 1
         if self.skipped > self.tolerance:
@@ -99,10 +105,12 @@ class Updater:
         # A rank may have met no use of some parameter. It takes part with zeros; if no rank met one, its
         # gradient stays None, as in one process, where Adam would leave it alone.
         present = torch.tensor([float(p.grad is not None) for p in wanted], device=self.device)
+        # The wish to stop rides along: a collective of its own would cost a round trip at every step.
         asked = torch.tensor([float(self.should_stop())], device=self.device)
         gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in wanted]
         *gradients, present, asked, finite = self.group.all_reduce_mean([*gradients, present, asked, finite])
         self.stop_agreed = self.stop_agreed or bool(asked > 0)
+        # Reading `present` waits for the device. A rank that used every parameter knows the answer without.
         used = [True] * len(wanted) if all(p.grad is not None for p in wanted) else (present > 0).tolist()
         for parameter, gradient, use in zip(wanted, gradients, used, strict=True):
             parameter.grad = gradient if use else None

@@ -13,7 +13,7 @@ from toy_runs import ToyGAN, train
 
 from replication.errors import InputError
 from replication.training.checkpoint import (
-    Progress,
+    Position,
     config_digest,
     first_differences,
     load_checkpoint,
@@ -32,11 +32,11 @@ def toy():
     return trainable, trainable.optimizers()
 
 
-def test_progress_returns(tmp_path, toy):
-    progress = Progress(7, 56, 12.5, 2, [{"d": 0.1, "g": float("nan")}], 1)
-    save_checkpoint(tmp_path, *toy, progress, CONFIG)
+def test_position_returns(tmp_path, toy):
+    position = Position(7, 56, 12.5, 2, [{"d": 0.1, "g": float("nan")}], 1)
+    save_checkpoint(tmp_path, *toy, position, CONFIG)
     loaded = load_checkpoint(tmp_path, *toy, CONFIG)
-    assert repr(loaded) == repr(progress)  # by repr, since NaN differs from itself
+    assert repr(loaded) == repr(position)  # by repr, since NaN differs from itself
 
 
 def test_no_checkpoint_is_none(tmp_path, toy):
@@ -45,7 +45,7 @@ def test_no_checkpoint_is_none(tmp_path, toy):
 
 def test_two_are_kept_and_one_can_be_asked_for(tmp_path, toy):
     for step in (5, 10, 15):
-        save_checkpoint(tmp_path, *toy, Progress(step), CONFIG)
+        save_checkpoint(tmp_path, *toy, Position(step), CONFIG)
     assert sorted(path.stem for path in tmp_path.glob("*.pt")) == ["step-000000010", "step-000000015"]
     assert load_checkpoint(tmp_path, *toy, CONFIG).step == 15
     assert load_checkpoint(tmp_path, *toy, CONFIG, step=10).step == 10
@@ -53,7 +53,7 @@ def test_two_are_kept_and_one_can_be_asked_for(tmp_path, toy):
 
 
 def test_other_configuration_is_refused_by_key(tmp_path, toy):
-    save_checkpoint(tmp_path, *toy, Progress(5), CONFIG)
+    save_checkpoint(tmp_path, *toy, Position(5), CONFIG)
     other = CONFIG | {"memory": {"slots": 64, "decay": 0.9}}
     with pytest.raises(InputError, match=r"another configuration \(memory.slots: 128 there, 64 here\)"):
         load_checkpoint(tmp_path, *toy, other)
@@ -71,7 +71,7 @@ def test_folder_of_another_run_is_refused(tmp_path):
 
 def test_manifest_of_a_file_that_is_not_a_checkpoint(tmp_path, toy, caplog):
     """Hash and manifest may fit and the content still be no checkpoint; nothing of it is executed."""
-    save_checkpoint(tmp_path, *toy, Progress(5), CONFIG)
+    save_checkpoint(tmp_path, *toy, Position(5), CONFIG)
     newer = tmp_path / "step-000000006.pt"
     newer.write_bytes(pickle.dumps(ToyGAN, protocol=2))
     manifest = json.loads((tmp_path / "step-000000005.json").read_text())
@@ -83,7 +83,7 @@ def test_manifest_of_a_file_that_is_not_a_checkpoint(tmp_path, toy, caplog):
 
 
 def test_networks_of_other_code_are_refused(tmp_path, toy):
-    save_checkpoint(tmp_path, *toy, Progress(5), CONFIG)
+    save_checkpoint(tmp_path, *toy, Position(5), CONFIG)
     trainable = ToyGAN()
     trainable.g.append(torch.nn.Conv2d(3, 3, 1))
     with pytest.raises(InputError, match="does not fit the networks of this code"):
