@@ -235,7 +235,7 @@ class Parameters(Settings):
 def parameters_model() -> type[Parameters]:
     """Parameters with a section of settings and one of runs for every system."""
     sections = create_model("Methods", __base__=Settings, **{n: (m.settings, ...) for n, m in methods().items()})
-    runs = create_model("Runs", __base__=Settings, **{n: (dict[str, Run], ...) for n in methods()})
+    runs = create_model("Runs", __base__=Settings, **dict.fromkeys(methods(), (dict[str, Run], ...)))
     return create_model("Parameters", __base__=Parameters, methods=(sections, ...), runs=(runs, ...))
 
 

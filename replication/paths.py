@@ -9,10 +9,10 @@ from replication.errors import InputError
 
 RAW = Path("data/raw")
 PREPARED = Path("data/prepared")
-PAIRS = PREPARED / "pairs"
 MASKS = PREPARED / "masks"
-BANKS = Path("data/banks")
+PAIRS = PREPARED / "pairs"
 MODELS = Path("data/models")
+SHARED = Path("data/shared")
 RESULTS = Path("data/results")
 COSTS = Path("data/costs")
 RECORDS = Path("data/records")
@@ -28,21 +28,39 @@ FIGURES = REPORTS / "figures"
 CLAIMS = REPORTS / "claims.csv"
 
 
-def store(role: str) -> Path:
-    return PREPARED / role
+def store(dataset: str) -> Path:
+    """Faces of a data set."""
+    return PREPARED / dataset
 
 
-def pairs(dataset: str) -> Path:
-    return PAIRS / f"{dataset}.csv"
+def masks(dataset: str) -> Path:
+    """Irregular masks at a data set's size."""
+    return MASKS / dataset
 
 
-def repeat(name: str, k: int = 0) -> str:
-    """The k-th training of something that is trained with several seeds; `seed` + k is its seed."""
-    return f"{name}/seed_{k}"
+def pairs(protocol: str, dataset: str) -> Path:
+    """The frozen pairs of a protocol on a data set."""
+    return PAIRS / protocol / f"{dataset}.csv"
+
+
+def training(run: str, part: str, k: int = 0) -> str:
+    """The k-th training of a run's part, below data/models, data/costs and .state; `seed` + k is its seed."""
+    return f"{run}/{part}/seed_{k}"
 
 
 def model(name: str) -> Path:
+    """Weights, card and history of a training that `training` names."""
     return MODELS / name
+
+
+def shared(method: str, part: str, dataset: str) -> Path:
+    """What a system computes once for a data set."""
+    return SHARED / method / part / dataset
+
+
+def results(run: str, k: int = 0) -> Path:
+    """What was measured of a run's k-th training."""
+    return RESULTS / run / f"seed_{k}"
 
 
 def go_to_root() -> Path:

@@ -463,6 +463,8 @@ def _complaints(error: Any, kind: Any, path: str) -> Iterator[tuple[str, str, st
         yield place.path, f"one of {_words(shape.choices) or context['expected']}", got
     elif what in ("tuple_type", "list_type") or (what == "too_long" and _fixed_length(shape)):
         yield place.path, _list_words(shape), got
+    elif what == "too_short":
+        yield place.path, f"a list of at least {context['min_length']}", got
     elif what.startswith(("greater_than", "less_than")):
         yield place.path, _range_words(shape.bounds) or error["msg"].removeprefix("Input should be "), got
     elif what == "multiple_of":

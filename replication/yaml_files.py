@@ -134,7 +134,10 @@ def scalar(text: str) -> Any:
     Raises:
         InputError: it is not YAML.
     """
-    return _load(text, f"the value {text!r}")
+    try:
+        return _load(text, "the value")
+    except InputError as error:  # its line numbers say nothing about one line
+        raise InputError(f"the value {text!r} cannot be read as YAML") from error
 
 
 def _load(text: str, name: str) -> Any:
@@ -143,10 +146,11 @@ def _load(text: str, name: str) -> Any:
         loader = _Loader(text)
         return loader.get_single_data()
     except _Twice as twice:
-        path = next(_paths(loader.root, twice.mapping, "", set()), "")
+        path = next(_paths(loader.root, twice.mapping, "", set()), "")  # none inside `<<`, which PyYAML has taken out
         key = f"{path}.{twice.second.value}" if path else twice.second.value
-        lines = f"{twice.first.start_mark.line + 1} and {twice.second.start_mark.line + 1}"
-        raise InputError(f"{name}: {key} is given twice, at lines {lines}") from None
+        first, second = twice.first.start_mark.line + 1, twice.second.start_mark.line + 1
+        lines = f"lines {first} and {second}" if first != second else f"line {first}"
+        raise InputError(f"{name}: {key} is given twice, at {lines}") from None
     except UnicodeEncodeError as error:  # what a shell hands over may be no text
         raise InputError(f"{name} is not UTF-8") from error
     except RecursionError as error:

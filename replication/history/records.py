@@ -25,7 +25,8 @@ from replication import paths
 from replication.atomic import write_json
 from replication.errors import InputError, RunError
 from replication.graph.stages import Stage, parameter, read_yaml
-from replication.history.made_by import COMMIT_VARIABLE, INPUTS_VARIABLE, code_commit
+from replication.history.commit import COMMIT_VARIABLE, code_commit
+from replication.history.made_by import INPUTS_VARIABLE
 
 IGNORED = {"__pycache__", ".ipynb_checkpoints"}  # as .dvcignore has it
 PACKAGES = ("torch", "torchvision", "numpy", "scipy", "pandas", "scikit-image", "papermill", "dvc", "pytorch-fid")

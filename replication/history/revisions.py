@@ -24,7 +24,7 @@ import yaml
 from replication import paths
 from replication.errors import InputError
 from replication.graph.stages import Stage, expand_stages
-from replication.history.made_by import CODE
+from replication.history.commit import CODE
 
 WORKSPACE = "workspace"
 _LOCK = "dvc.lock"

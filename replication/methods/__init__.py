@@ -68,7 +68,8 @@ class Part:
 
     module: of its code; its import closure is what the result depends on (`graph.closure`). It has a function
         `train(task: Task) -> Training | Finished`, or, with per="dataset", `compute(task: Task, folder: Path) -> dict`
-        that fills a folder and returns what its card says.
+        that fills a folder and returns what its card says; and, where an own later part needs it,
+        `open_part(trained: TrainedRun)`, which gives the frozen network.
     needs: what has to be there before: own parts by name, networks of other systems as `Need.parse` reads them.
     fields: of a batch beyond image and mask: "attributes", "boxes", "identity", "landmarks", "parsing".
     holes: whether batches have masks. data: whether it reads a data set at all.
@@ -91,13 +92,28 @@ class Part:
 class Panel:
     """A picture of what goes on inside a run, drawn by a function of the system.
 
-    draw: "module:function" with (trace: Trace, *, title: str, **options) -> Figure, or None where this run lacks what
-        the panel shows (an ablation without a memory). title: what it shows, in words.
+    draw: "module:function" with (inside: Inside, **options) -> Figure, or None where this run lacks what the panel
+        shows (an ablation without a memory). title: what it shows, in words.
     """
 
     name: str
     title: str
     draw: str
+
+
+@dataclass(frozen=True)
+class Inside:
+    """One test pair through one trained run: what a panel is given.
+
+    title: names run, image and bucket. batch: of this one pair, see `Inpainter`. card: of the run's last part.
+    """
+
+    title: str
+    run: str
+    card: Mapping[str, Any]
+    inpainter: Inpainter
+    batch: Mapping[str, Any]
+    trace: Trace
 
 
 @dataclass(frozen=True)

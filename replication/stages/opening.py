@@ -1,118 +1,114 @@
-"""Opening what was trained: every network is built from the arguments on its own card."""
+"""Opening what was trained: every network is built from the settings on its own cards."""
 
 from __future__ import annotations
 
+import functools
+import importlib
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from replication import paths
-from replication.backbones.perceptual import ParserFeatures, PerceptualFeatures, VGG16Features, VGG19Features
-from replication.config import Parameters
+from replication.data.store import FaceStore
 from replication.errors import InputError
-from replication.methods import Inpainter
-from replication.methods.attributes.network import AttributeFeatures, AttributeNetwork
-from replication.methods.mdrnet.network import MDRNet, MDRNetInpainter, MDRNetSize, Priors
-from replication.methods.parser.bisenet import BiSeNet, FaceParser
-from replication.methods.pconv.network import PConvInpainter, PConvUNet
-from replication.methods.reconstruction.network import ReconstructionEncoder, ReconstructionNetwork
-from replication.training.checkpoint import load_weights
+from replication.methods import Inpainter, Method, Need, TrainedRun
+from replication.settings import read
+from replication.training.checkpoint import load_weights, read_card
+
+if TYPE_CHECKING:
+    import torch
+
+    from replication.config import Parameters
 
 
-def _open(name: str) -> tuple[dict[str, torch.Tensor], dict[str, Any], dict[str, Any]]:
-    folder = paths.model(name)
-    if not (folder / "card.json").is_file():
-        raise InputError(f"{folder} does not exist: nothing named {name!r} has been trained yet")
-    tensors, card = load_weights(folder)
-    return tensors, card, dict(card["config"]["network"])
-
-
-def load_parser() -> FaceParser:
-    """The frozen face parser."""
-    tensors, _, network = _open("parser")
-    upscale = network.pop("upscale")
-    parser = BiSeNet(**network)
-    parser.load_state_dict(tensors)
-    return FaceParser(parser, upscale)
-
-
-def load_encoder() -> ReconstructionEncoder:
-    """The frozen encoder behind InCo2."""
-    tensors, _, network = _open("reconstruction")
-    autoencoder = ReconstructionNetwork(**network)
-    autoencoder.load_state_dict(tensors)
-    return ReconstructionEncoder(autoencoder)
-
-
-def load_perceptual(parameters: Parameters, vgg: str, parser: FaceParser | None = None) -> PerceptualFeatures:
-    """VGG features ("vgg16" or "vgg19") with published weights, or the parser's trunk in offline profiles."""
-    if parameters.perceptual.source == "parser":
-        return ParserFeatures(parser if parser is not None else load_parser())
-    if vgg == "vgg19":
-        return VGG19Features(Path(parameters.perceptual.vgg19))
-    return VGG16Features(Path(parameters.perceptual.vgg16))
-
-
-def coarse_of(parameters: Parameters, dataset: str) -> str:
-    """Folder below data/models of the coarse network that MDRNets on a data set use: the first of its trainings."""
-    source = parameters.coarse.for_ffhq if dataset == "ffhq" else dataset
-    return paths.repeat(f"coarse_{source}")
-
-
-def load_pconv(name: str) -> PConvInpainter:
-    """A trained partial-convolution network by its folder below data/models."""
-    tensors, _, network = _open(name)
-    unet = PConvUNet(**network)
-    unet.load_state_dict(tensors)
-    return PConvInpainter(unet.to(memory_format=torch.channels_last))
-
-
-def load_priors(parameters: Parameters, dataset: str, device: torch.device | str = "cpu") -> Priors:
-    """Coarse network and parser as MDRNets on `dataset` use them."""
-    coarse, parser = load_pconv(coarse_of(parameters, dataset)), load_parser()
-    coarse.network.to(device)
-    parser.to(device, memory_format=torch.channels_last)
-    return Priors(coarse, parser, parameters.coarse.paste)
-
-
-def load_extractor(parameters: Parameters):
-    """The network of the Frechet distance."""
-    if parameters.evaluation.extractor == "inception":
-        from replication.evaluation.frechet import InceptionFeatures
-
-        return InceptionFeatures(Path(parameters.evaluation.inception_weights))
-    tensors, card, network = _open("attributes")
-    attributes = AttributeNetwork(**network)
-    attributes.load_state_dict(tensors)
-    # Distances by another training of this network are other distances: results say which one it was.
-    return AttributeFeatures(attributes, sha256=card["weights_sha256"])
-
-
-def load_inpainter(
-    parameters: Parameters, name: str, device: torch.device | str = "cpu", *, k: int = 0
-) -> tuple[Inpainter, dict[str, Any]]:
-    """Any trained experiment or baseline by its name (its k-th training), and its card.
+def open_run(parameters: Parameters, name: str, device: torch.device | str = "cpu", *, k: int = 0) -> Any:
+    """The k-th training of a run as its system opens it: an Inpainter, or a frozen network.
 
     Raises:
-        InputError: no such name in the parameters, or not trained yet.
+        InputError: no such run, or one of its parts was not trained yet.
     """
-    if name in parameters.baselines:
-        folder = paths.repeat(f"coarse_{parameters.baselines[name].dataset}", k)
-        inpainter = load_pconv(folder)
-        inpainter.network.to(device)
-        return inpainter, load_weights(paths.model(folder))[1]
-    dataset = parameters.experiment(name).dataset
-    tensors, card, network = _open(paths.repeat(name, k))
-    network["size"] = MDRNetSize(**network["size"])
-    generator = MDRNet(**network)
-    generator.load_state_dict(tensors)
-    generator.to(device, memory_format=torch.channels_last)
-    return MDRNetInpainter(generator, load_priors(parameters, dataset, device)), card
+    import torch
+
+    method = parameters.method_of(name)
+    cards = cards_of(method, name, k)
+    module = importlib.import_module(method.module)
+    settings = settings_of_cards(method, name, k)
+
+    def open_need(need: str) -> Any:
+        return open_run(parameters, _run_of(need, settings), device)
+
+    trained = TrainedRun(
+        run=name,
+        dataset=parameters.run(name).dataset,
+        settings=settings,
+        cards=cards,
+        weights=lambda part: load_weights(paths.model(paths.training(name, part, k)))[0],
+        device=torch.device(device),
+        open=open_need,
+    )
+    return module.open_run(trained)
 
 
-def dataset_of(parameters: Parameters, name: str) -> str:
-    """The data set of an experiment or baseline."""
-    if name in parameters.baselines:
-        return parameters.baselines[name].dataset
-    return parameters.experiment(name).dataset
+def open_inpainter(
+    parameters: Parameters, name: str, device: torch.device | str = "cpu", *, k: int = 0
+) -> tuple[Inpainter, dict[str, Any]]:
+    """A trained run that completes faces, and the card of its last part.
+
+    Raises:
+        InputError: no such run, it completes no faces, or it was not trained yet.
+    """
+    method = parameters.method_of(name)
+    if not method.inpaints:
+        raise InputError(f"run {name!r}: {method.title} completes no faces")
+    last = method.run_parts[-1].name
+    return open_run(parameters, name, device, k=k), cards_of(method, name, k)[last]
+
+
+def cards_of(method: Method, name: str, k: int = 0) -> dict[str, dict[str, Any]]:
+    """part -> card of a run's k-th training.
+
+    Raises:
+        InputError: a part was not trained yet.
+    """
+    cards = {}
+    for part in method.run_parts:
+        folder = paths.model(paths.training(name, part.name, k))
+        if not (folder / "card.json").is_file():
+            raise InputError(f"{folder} does not exist: {part.name} of {name!r} has not been trained yet")
+        cards[part.name] = read_card(folder)
+    return cards
+
+
+def settings_of_cards(method: Method, name: str, k: int = 0) -> Any:
+    """The settings that a run was trained with: each part's card has those that the part reads."""
+    data: dict[str, Any] = {}
+    for card in cards_of(method, name, k).values():
+        data |= card["config"]["settings"]
+    return read(method.settings, data, source=f"the card of {name}")
+
+
+def _run_of(need: str, settings: Any) -> str:
+    """The run that a need names: the one called like its system, or the value of a key of the settings."""
+    parsed = Need.parse(need)
+    return parsed.method if parsed.key is None else functools.reduce(getattr, parsed.key.split("."), settings)
+
+
+def open_features(parameters: Parameters, device: torch.device | str = "cpu") -> Any:
+    """The network whose features the Fréchet distance is taken in: run `evaluation.features`."""
+    return open_run(parameters, parameters.evaluation.features, device)
+
+
+def open_faces(parameters: Parameters, dataset: str) -> FaceStore:
+    """The prepared faces of a data set; InputError if there is no such set or it was not prepared."""
+    parameters.data_set(dataset)
+    return FaceStore.open(paths.store(dataset))
+
+
+def panel_function(reference: str) -> Any:
+    """The function that "module:name" stands for."""
+    module, _, name = reference.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def weights_sha256(name: str) -> str:
+    """The digest of a training's weights (`paths.training`), from its card."""
+    return read_card(Path(paths.model(name)))["weights_sha256"]

@@ -1,131 +1,247 @@
-"""Training stages: priors first (parser, reconstruction, attribute network, coarse), then every MDRNet."""
+"""Training stages: one part of one run, with all its seeds, by the one loop; or one part for a data set."""
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
+import importlib
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from replication import distributed, paths
 from replication.atomic import atomic_folder, write_json
-from replication.config import Parameters, Schedule
-from replication.data.loader import TrainingBatches, tensor_to_images
+from replication.data.loader import TrainingBatches
 from replication.data.masks import MaskStore
-from replication.data.store import FaceStore
 from replication.device import arithmetic, choose_device
 from replication.errors import InputError, RunError
-from replication.history.made_by import code_commit, source_digest
-from replication.layers.patch_gan import PatchGAN
-from replication.losses.partial_convolution import PConvLoss
-from replication.methods.attributes.network import AttributeNetwork, AttributeTraining
-from replication.methods.mdrnet.frozen_networks import FrozenJudges
-from replication.methods.mdrnet.network import MDRNet, MDRNetSize
-from replication.methods.mdrnet.training import LossSettings, MDRNetTraining
-from replication.methods.parser.bisenet import PUBLISHED_SHA256, BiSeNet, ParserTraining, published_parser
-from replication.methods.pconv.network import PConvTraining, PConvUNet
-from replication.methods.reconstruction.network import ReconstructionNetwork, ReconstructionTraining
-from replication.stages.opening import coarse_of, load_encoder, load_perceptual, load_priors
-from replication.training.checkpoint import read_card, save_weights
+from replication.graph.closure import code_digest
+from replication.graph.roots import part_roots
+from replication.history.commit import code_commit
+from replication.methods import Finished, Method, Part, Task, TrainedRun, Training
+from replication.settings import plain
+from replication.stages.opening import open_faces, open_run, weights_sha256
+from replication.training.checkpoint import load_weights, read_card, save_weights
 from replication.training.fit import FitReport, fit
-from replication.training.schedules import LearningRate
 from replication.training.state import remove_other_runs
-from replication.training.trainable import Trainable
 
-BANK_BATCH = 32  # pairs whose coarse faces are computed at once
-
-# What decides a training, by method; dvc.yaml names the same as dependencies.
-_NETWORKS = ("backbones", "training")
-_PCONV = (*_NETWORKS, "layers/partial_convolution.py", "losses", "methods/__init__.py", "methods/pconv.py")
-SOURCES = {
-    "bisenet": _NETWORKS,
-    "reconstruction": _NETWORKS,
-    "attributes": _NETWORKS,
-    "pconv": _PCONV,
-    "mdrnet": (*_PCONV, "layers", "methods/mdrnet.py", "methods/mdrnet_training.py"),
-}
+if TYPE_CHECKING:
+    from replication.config import Parameters
 
 
-def _seed_network(seed: int) -> None:
-    """Initial weights follow from the seed alone."""
-    torch.manual_seed(seed)
+def train_run(
+    parameters: Parameters, name: str, *, part: str | None = None, only: int | None = None
+) -> list[FitReport | None]:
+    """Train the parts of a run in their order, each with all of its seeds; what is done already is not repeated.
 
+    Args:
+        part: just this one.
+        only: just the training of this number (from 0), for machines that share the work.
 
-def _rate(schedule: Schedule, train_images: int) -> LearningRate:
-    return LearningRate(schedule.lr, schedule.decay, schedule.total_images(train_images))
+    Returns:
+        What each training did, None for a part that needed none; empty where torchrun was started to do it.
 
-
-def _train(
-    parameters: Parameters,
-    name: str,
-    trainable: Trainable,
-    batches: TrainingBatches,
-    schedule: Schedule,
-    *,
-    method: str,
-    role: str,
-    seed: int,
-    network: dict[str, Any],
-    inputs: dict[str, str],
-    settings: dict[str, Any] | None = None,
-) -> FitReport:
-    """Fit one trainable and store its weights, card and history under data/models/<name>.
-
-    `network` are the constructor arguments by which the trained network is opened again; `inputs` are digests
-    of everything the training read, so that a run in progress is never resumed against other data.
+    Raises:
+        InputError: no such run or part, fewer trainings than `only` asks for, or what a part needs is missing.
     """
-    store = FaceStore.open(paths.store(role))
-    steps = schedule.steps(len(store.rows("train")))
-    run = parameters.run
-    config = {
-        "method": method,
-        "network": network,
-        "schedule": dataclasses.asdict(schedule),
-        "settings": settings or {},
-        "inputs": inputs,
-        "image_size": parameters.image_size,
-        "code": source_digest(SOURCES[method]),
+    method, seeds = parameters.method_of(name), parameters.seeds_of(name)
+    if only is not None and not 0 <= only < seeds:
+        raise InputError(f"--repeat {only}: {name} is trained {seeds} time(s), numbered from 0; raise `seeds`")
+    names = [one.name for one in method.run_parts]
+    if part is not None and part not in names:
+        raise InputError(f"--part {part}: {method.title} has the parts {', '.join(names)}")
+    chosen = range(seeds) if only is None else [only]
+    options = [*([] if part is None else ["--part", part]), *([] if only is None else ["--repeat", str(only)])]
+    if _together(parameters, "train", name, *options):
+        return []
+    wanted = [one for one in method.run_parts if part in (None, one.name)]
+    return [train_part(parameters, name, one, k) for one in wanted for k in chosen]
+
+
+def train_part(parameters: Parameters, name: str, part: Part, k: int) -> FitReport | None:
+    """One training of one part, into data/models/<run>/<part>/seed_<k>."""
+    method, seed = parameters.method_of(name), parameters.seed + k
+    task = _task(parameters, method, part, parameters.settings_of(name), name, parameters.run(name).dataset, k)
+    # Initial weights follow from the seed alone, whatever was drawn in this process before.
+    torch.manual_seed(seed)
+    made = importlib.import_module(part.module).train(task)
+    if isinstance(made, Finished):
+        _keep(parameters, task, method, made, k)
+        return None
+    return _fit(parameters, task, method, made, k)
+
+
+def compute_part(parameters: Parameters, method: Method, part: Part, dataset: str) -> dict[str, Any]:
+    """What a system computes once for a data set, into data/shared/<method>/<part>/<dataset>; its card.
+
+    Raises:
+        InputError: started by torchrun (one process does it), or no such data set among those of the part.
+    """
+    if distributed.current().world_size > 1:
+        raise InputError(f"{method.name}.{part.name}: is computed by one process; run it without torchrun")
+    settings = getattr(parameters.methods, method.name)
+    datasets = getattr(settings, part.name).datasets
+    if dataset not in datasets:
+        key = f"methods.{method.name}.{part.name}.datasets"
+        raise InputError(f"{method.name}.{part.name}: {dataset!r} is not among {key} ({', '.join(datasets)})")
+    task = _task(parameters, method, part, settings, f"{method.name}.{part.name}", dataset, 0)
+    origin = _shared_origin(parameters, task, method, part)
+    with (
+        atomic_folder(paths.shared(method.name, part.name, dataset)) as folder,
+        arithmetic(parameters.compute.deterministic, task.device),
+    ):
+        card = importlib.import_module(part.module).compute(task, folder)
+        write_json(folder / "card.json", origin | card)
+    return origin | card
+
+
+def _task(
+    parameters: Parameters, method: Method, part: Part, settings: Any, run: str, dataset: str | None, k: int
+) -> Task:
+    """What the part's code is given; needs are opened when it asks for them."""
+    device = choose_device(parameters.compute.device)
+    faces = open_faces(parameters, dataset) if part.data else None
+    own = {one.name: one for one in method.parts}
+
+    def open_need(need: str) -> Any:
+        if need not in own:
+            return open_run(parameters, parameters.needed_run(settings, need), device)
+        trained = TrainedRun(
+            run=run,
+            dataset=dataset,
+            settings=settings,
+            cards={need: read_card(paths.model(paths.training(run, need, k)))},
+            weights=lambda name: load_weights(paths.model(paths.training(run, name, k)))[0],
+            device=device,
+            open=open_need,
+        )
+        return importlib.import_module(own[need].module).open_part(trained)
+
+    def shared(name: str) -> Path:
+        """The folder of an own part, refused when it was made of anything else than what is here now."""
+        folder, command = paths.shared(method.name, name, dataset), f"part {method.name}.{name} {dataset}"
+        if not (folder / "card.json").is_file():
+            raise InputError(f"{folder} is missing: run `python -m replication {command}` first")
+        other = replace(task, part=own[name])
+        origin, card = _shared_origin(parameters, other, method, own[name]), read_card(folder)
+        differing = [key for key, value in origin.items() if card.get(key) != value]
+        if differing:
+            raise InputError(
+                f"{folder} was made with other {', '.join(differing)}: run `python -m replication {command}` again"
+            )
+        return folder
+
+    task = Task(
+        run=run,
+        part=part,
+        dataset=dataset,
+        image_size=faces.size if faces is not None else parameters.image_size,
+        seed=parameters.seed + k,
+        shared_seed=parameters.seed,
+        settings=settings,
+        faces=faces,
+        masks=MaskStore.open(paths.masks(dataset)) if part.data and part.holes else None,
+        device=device,
+        open=open_need,
+        shared=shared,
+    )
+    return task
+
+
+def _settings(task: Task) -> dict[str, Any]:
+    """The part of the settings that the part reads."""
+    whole = plain(task.settings)
+    return {key: whole[key] for key in task.part.settings} if task.part.settings else whole
+
+
+def _inputs(parameters: Parameters, task: Task, method: Method) -> dict[str, str]:
+    """SHA-256 of the contents that a part reads: faces, masks, networks of others, own parts before it."""
+    found = {}
+    if task.faces is not None:
+        found[task.dataset] = task.faces.card["sha256"]
+    if task.masks is not None:
+        found["masks"] = task.masks.card["sha256"]
+    own = {part.name: part for part in method.parts}
+    for need in task.part.needs:
+        if need not in own:
+            run = parameters.needed_run(task.settings, need)
+            last = parameters.method_of(run).run_parts[-1].name
+            found[run] = weights_sha256(paths.training(run, last))
+        elif own[need].per == "run":
+            found[need] = weights_sha256(paths.training(task.run, need, task.seed - parameters.seed))
+    return found
+
+
+def _shared_origin(parameters: Parameters, task: Task, method: Method, part: Part) -> dict[str, Any]:
+    """What a part for a data set follows from; one of another origin would pair faces with other people's results."""
+    return {"settings": _settings(task), "seed": task.shared_seed, "inputs": _inputs(parameters, task, method)}
+
+
+def _config(parameters: Parameters, task: Task, method: Method) -> dict[str, Any]:
+    """What decides a training, beyond the arguments of `fit`: another value is another run."""
+    return {
+        "method": method.name,
+        "part": task.part.name,
+        "settings": _settings(task),
+        "inputs": _inputs(parameters, task, method),
+        "image_size": task.image_size,
+        "code": code_digest(part_roots(method, task.part)),
     }
+
+
+def _card(parameters: Parameters, task: Task, method: Method, name: str) -> dict[str, Any]:
+    card = {"name": name, "run": task.run, "method": method.name, "part": task.part.name}
+    if task.faces is not None:
+        title = parameters.data_set(task.dataset).title
+        card |= {"dataset": task.dataset, "dataset_title": title, "training_images": task.train_images}
+    return card
+
+
+def _keep(parameters: Parameters, task: Task, method: Method, made: Finished, k: int) -> None:
+    """Store what needed no training, such as published weights under this suite's names."""
+    name = paths.training(task.run, task.part.name, k)
+    card = _card(parameters, task, method, name) | dict(made.card) | {"seed": task.seed}
+    save_weights(paths.model(name), made.weights, card | {"config": _config(parameters, task, method)})
+    write_json(paths.COSTS / f"{name}.json", card | {"commit": code_commit()})
+
+
+def _fit(parameters: Parameters, task: Task, method: Method, made: Training, k: int) -> FitReport:
+    """Fit one trainable and store its weights, card and history under data/models/<run>/<part>/seed_<k>."""
+    name, schedule = paths.training(task.run, task.part.name, k), made.schedule
+    config, compute = _config(parameters, task, method), parameters.compute
     group = distributed.current()
     report = fit(
-        trainable,
-        batches,
-        steps=steps,
+        made.trainable,
+        _batches(task, made, group),
+        steps=schedule.steps(task.train_images),
         state_root=paths.STATE,
         name=name,
         config=config,
-        seed=seed,
-        device=run.device,
-        precision=run.precision,
-        channels_last=run.channels_last,
-        compile=run.compile,
-        strict=run.deterministic,
-        checkpoint_every_s=run.checkpoint_every_s,
-        log_every_s=run.log_every_s,
+        seed=task.seed,
+        device=compute.device,
+        precision=compute.precision,
+        channels_last=compute.channels_last,
+        compile=compute.compile,
+        strict=compute.deterministic,
+        checkpoint_every_s=compute.checkpoint_every_s,
+        log_every_s=compute.log_every_s,
         die_with_parent=True,
     )
     if group.is_main:
-        # Nothing here differs between two equal trainings: equal weights are then an equal folder.
-        card = {
-            "name": name,
-            "method": method,
-            "dataset": role,
-            "dataset_title": getattr(parameters.data, role).title,
-            "training_images": len(store.rows("train")),
+        # Nothing on the card differs between two equal trainings: equal weights are then an equal folder, and what
+        # depends on it is not run again. What a training cost differs by nature, and is kept apart.
+        weights = made.trainable.inference_weights()
+        card = _card(parameters, task, method, name) | {
             "steps": report.steps,
             "images_seen": report.images_seen,
-            "seed": seed,
-            "trained_parameters": sum(p.numel() for p in trainable.parameters()),
+            "seed": task.seed,
+            "trained_parameters": sum(p.numel() for p in made.trainable.parameters()),
+            "parameters": _parameters_of(made.trainable, weights),
             "config": config,
         }
-        weights = trainable.inference_weights()
-        card["parameters"] = _parameters_of(trainable, weights)
         save_weights(paths.model(name), weights, card, report.history)
         cost = {
             "seconds": round(report.seconds, 1),
@@ -134,266 +250,47 @@ def _train(
             "peak_memory_mb": round(report.peak_memory_mb),
             "device": report.device,
             "world_size": report.world_size,
-            "precision": run.precision,
+            "precision": compute.precision,
             "commit": code_commit(),
         }
         write_json(paths.COSTS / f"{name}.json", {key: card[key] for key in card if key != "config"} | cost)
+        # Only now: until the weights are stored, an earlier configuration's checkpoints are still worth something.
         remove_other_runs(report.state_folder)
     group.barrier()
     return report
 
 
-def _parameters_of(trainable: Trainable, weights: dict[str, torch.Tensor]) -> int:
+def _batches(task: Task, made: Training, group: distributed.Distributed) -> TrainingBatches:
+    size = made.schedule.batch_size
+    if size % group.world_size:
+        raise InputError(f"batch_size {size} cannot be shared by {group.world_size} processes: use a multiple")
+    if missing := sorted(made.trainable.needs - task.part.fields):
+        raise InputError(f"{task.run}: part {task.part.name} needs the field {missing[0]!r}, which it does not declare")
+    return TrainingBatches(
+        task.faces,
+        task.masks,
+        batch_size=size,
+        seed=task.seed,
+        fields=task.part.fields,
+        rank=group.rank,
+        world_size=group.world_size,
+        **made.batches,
+    )
+
+
+def _parameters_of(trainable: torch.nn.Module, weights: dict[str, torch.Tensor]) -> int:
     """Numbers among the stored weights that were trained: no memory slots, no statistics of a norm."""
     trained = {parameter.data_ptr() for parameter in trainable.parameters()}
     return sum(tensor.numel() for tensor in weights.values() if tensor.data_ptr() in trained)
 
 
-def _batches(
-    parameters: Parameters, role: str, schedule: Schedule, seed: int, *, holes: bool = True, **more: Any
-) -> TrainingBatches:
-    group = distributed.current()
-    if schedule.batch_size % group.world_size:
-        raise InputError(
-            f"batch_size {schedule.batch_size} cannot be shared by {group.world_size} processes: use a multiple"
-        )
-    return TrainingBatches(
-        FaceStore.open(paths.store(role)),
-        MaskStore.open(paths.MASKS) if holes else None,
-        batch_size=schedule.batch_size,
-        seed=seed,
-        rank=group.rank,
-        world_size=group.world_size,
-        **more,
-    )
-
-
-def _digests(*, stores: tuple[str, ...] = (), masks: bool = False, models: tuple[str, ...] = ()) -> dict[str, str]:
-    """SHA-256 of the contents a training reads."""
-    digests = {role: FaceStore.open(paths.store(role)).card["sha256"] for role in stores}
-    if masks:
-        digests["masks"] = MaskStore.open(paths.MASKS).card["sha256"]
-    return digests | {name: read_card(paths.model(name))["weights_sha256"] for name in models}
-
-
-def train_parser(parameters: Parameters) -> FitReport | None:
-    """The face parser: trained on data.parsing, or the published weights converted to safetensors."""
-    p = parameters.parser
-    network = {"width": p.width, "output_stride": int(p.output_stride), "upscale": p.upscale}
-    if p.source == "published":
-        return _import_parser(parameters, Path(p.weights), network)
-    if FaceStore.open(paths.store("parsing")).parsing is None:
-        raise InputError("data.parsing: has no parsing maps; set its parsing_folder, or source: drawn")
-    _seed_network(parameters.seed)
-    steps = p.schedule.steps(len(FaceStore.open(paths.store("parsing")).rows("train")))
-    trainable = ParserTraining(
-        BiSeNet(width=p.width, output_stride=int(p.output_stride)),
-        steps=steps,
-        optimizer="adam",
-        lr=p.schedule.lr,
-        betas=p.schedule.betas,
-        warmup=min(100, steps // 10),
-        upscale=p.upscale,
-    )
-    return _train(
-        parameters,
-        "parser",
-        trainable,
-        _batches(parameters, "parsing", p.schedule, parameters.seed, holes=False, fields=("parsing",)),
-        p.schedule,
-        method="bisenet",
-        role="parsing",
-        seed=parameters.seed,
-        network=network,
-        inputs=_digests(stores=("parsing",)),
-    )
-
-
-def _import_parser(parameters: Parameters, file: Path, network: dict[str, Any]) -> None:
-    """The published weights under this pipeline's names: hash-checked, never unpickled, stored as safetensors."""
-    parser = published_parser(file)
-    count = sum(parameter.numel() for parameter in parser.parameters())
-    card = {"name": "parser", "method": "bisenet", "parameters": count}
-    card |= {"source": file.name, "source_sha256": PUBLISHED_SHA256}
-    save_weights(paths.model("parser"), parser.state_dict(), card | {"config": {"network": network}})
-    write_json(paths.COSTS / "parser.json", card | {"commit": code_commit()})
-
-
-def train_reconstruction(parameters: Parameters) -> FitReport:
-    """The autoencoder whose encoder InCo2 looks through; real faces of the CelebA-HQ role, no masks."""
-    p = parameters.reconstruction
-    images = len(FaceStore.open(paths.store("celebahq")).rows("train"))
-    _seed_network(parameters.seed)
-    return _train(
-        parameters,
-        "reconstruction",
-        ReconstructionTraining(ReconstructionNetwork(p.width), rate=_rate(p.schedule, images), betas=p.schedule.betas),
-        _batches(parameters, "celebahq", p.schedule, parameters.seed, holes=False),
-        p.schedule,
-        method="reconstruction",
-        role="celebahq",
-        seed=parameters.seed,
-        network={"width": p.width},
-        inputs=_digests(stores=("celebahq",)),
-    )
-
-
-def train_attributes(parameters: Parameters) -> FitReport | None:
-    """The attribute network behind FD; a profile that uses Inception leaves a card that says so."""
-    p = parameters.attributes
-    if parameters.evaluation.extractor == "inception":
-        with atomic_folder(paths.model("attributes")) as folder:
-            note = "not trained: this profile's Frechet distance looks through Inception"
-            write_json(folder / "card.json", {"name": "attributes", "method": None, "note": note})
-        write_json(paths.COSTS / "attributes.json", {"name": "attributes", "method": None, "note": note})
-        return None
-    store = FaceStore.open(paths.store("attributes"))
-    names = [c for c in store.index.columns if c.startswith("attr_")]
-    if not names:
-        raise InputError("data.attributes: has no attribute columns; name a table with them, or use source: drawn")
-    _seed_network(parameters.seed)
-    network = {"attributes": len(names), "width": p.width}
-    return _train(
-        parameters,
-        "attributes",
-        AttributeTraining(
-            AttributeNetwork(**network), rate=_rate(p.schedule, len(store.rows("train"))), betas=p.schedule.betas
-        ),
-        _batches(parameters, "attributes", p.schedule, parameters.seed, holes=False, fields=("attributes",)),
-        p.schedule,
-        method="attributes",
-        role="attributes",
-        seed=parameters.seed,
-        network=network,
-        inputs=_digests(stores=("attributes",)),
-    )
-
-
-def train_coarse(parameters: Parameters, dataset: str) -> list[FitReport]:
-    """The partial-convolution network on one data set: PConv of Table 1, and (its first training) the coarse network.
-
-    As many trainings as the baseline has seeds; those that are done already are not repeated. Empty where
-    torchrun was started to do it.
-    """
-    if _together(parameters, "coarse", dataset):
-        return []
-    return [_train_coarse(parameters, dataset, k) for k in range(parameters.coarse_seeds(dataset))]
-
-
-def _train_coarse(parameters: Parameters, dataset: str, k: int) -> FitReport:
-    p, seed = parameters.coarse, parameters.seed + k
-    _seed_network(seed)
-    images = len(FaceStore.open(paths.store(dataset)).rows("train"))
-    finetune = p.schedule.total_images(images) - round(p.finetune_epochs * images)
-    network = {"width": p.width, "levels": p.levels}
-    trainable = PConvTraining(
-        PConvUNet(**network),
-        PConvLoss(load_perceptual(parameters, "vgg16"), **dataclasses.asdict(p.losses)),
-        rate=_rate(p.schedule, images),
-        betas=p.schedule.betas,
-        finetune_from=finetune if p.finetune_epochs else None,
-        finetune_lr=p.finetune_lr,
-    )
-    return _train(
-        parameters,
-        paths.repeat(f"coarse_{dataset}", k),
-        trainable,
-        _batches(parameters, dataset, p.schedule, seed),
-        p.schedule,
-        method="pconv",
-        role=dataset,
-        seed=seed,
-        network=network,
-        settings=dataclasses.asdict(p.losses)
-        | {
-            "finetune_epochs": p.finetune_epochs,
-            "finetune_lr": p.finetune_lr,
-            "perceptual": parameters.perceptual.source,
-        },
-        inputs=_digests(stores=(dataset,), masks=True, models=("parser",)),
-    )
-
-
-def _bank_origin(parameters: Parameters, dataset: str) -> dict[str, Any]:
-    """What a bank's entries follow from; a bank of another origin would pair faces with other people's priors."""
-    return {
-        "pairs": parameters.mdrnet.bank_pairs,
-        "seed": parameters.seed,
-        "paste": parameters.coarse.paste,
-        "inputs": _digests(stores=(dataset,), masks=True, models=("parser", coarse_of(parameters, dataset))),
-    }
-
-
-def make_bank(parameters: Parameters, dataset: str) -> dict[str, Any]:
-    """Coarse faces and their parser labels for a fixed table of training pairs, computed once for all MDRNets.
-
-    The coarse network and the parser are frozen and shared by every experiment; without the bank each of them
-    would repeat the same passes. With mdrnet.bank_pairs 0 the bank is empty and masks are new at every step.
-
-    Raises:
-        InputError: started by torchrun; one process makes the bank.
-    """
-    if distributed.current().world_size > 1:
-        raise InputError("bank: is made by one process; run it without torchrun")
-    pairs, size, count = parameters.mdrnet.bank_pairs, parameters.image_size, BANK_BATCH
-    card = _bank_origin(parameters, dataset)
-    with atomic_folder(paths.BANKS / dataset) as folder:
-        if pairs:
-            batches = TrainingBatches(
-                FaceStore.open(paths.store(dataset)),
-                MaskStore.open(paths.MASKS),
-                batch_size=count,
-                seed=parameters.seed,
-                bank=pairs,
-            )
-            coarse = np.lib.format.open_memmap(folder / "coarse.npy", "w+", np.uint8, (pairs, size, size, 3))
-            labels = np.lib.format.open_memmap(folder / "labels.npy", "w+", np.uint8, (pairs, size, size))
-            device = choose_device(parameters.run.device)
-            with arithmetic(parameters.run.deterministic, device):
-                priors = load_priors(parameters, dataset, device)
-                for start in range(0, pairs, count):
-                    part = slice(start, min(start + count, pairs))
-                    batch = batches.assemble(np.arange(part.start, part.stop))
-                    image, mask = (batch[k].to(device, memory_format=torch.channels_last) for k in ("image", "mask"))
-                    face, parsed = priors(image, mask)
-                    coarse[part] = tensor_to_images(face)
-                    labels[part] = parsed.cpu().numpy()
-            card |= {"sha256": hashlib.sha256(coarse.data).hexdigest() + hashlib.sha256(labels.data).hexdigest()}
-            coarse.flush()
-            labels.flush()
-        write_json(folder / "card.json", card)
-    return card
-
-
-def _bank(parameters: Parameters, dataset: str) -> dict[str, Any]:
-    """Arguments of TrainingBatches that read the bank, or none.
-
-    Raises:
-        InputError: the bank is missing, or was made from other faces, masks, networks or settings.
-    """
-    pairs = parameters.mdrnet.bank_pairs
-    if not pairs:
-        return {}
-    folder = paths.BANKS / dataset
-    if not (folder / "coarse.npy").is_file():
-        raise InputError(f"{folder} is missing: run `python -m replication bank {dataset}` first")
-    origin, card = _bank_origin(parameters, dataset), read_card(folder)
-    differing = [key for key, value in origin.items() if card.get(key) != value]
-    if differing:
-        raise InputError(
-            f"{folder} was made with other {', '.join(differing)}: run `python -m replication bank {dataset}` again"
-        )
-    extras = {key: np.load(folder / f"{key}.npy", mmap_mode="r", allow_pickle=False) for key in ("coarse", "labels")}
-    return {"bank": pairs, "bank_seed": parameters.seed, "extras": extras, "extra_images": ("coarse",)}
-
-
 def _together(parameters: Parameters, *verb: str) -> bool:
-    """Run a verb by torchrun where run.processes asks for several processes and this is not one of them.
+    """Run a verb by torchrun where compute.processes asks for several processes and this is not one of them.
 
     Raises:
         RunError: torchrun failed; its own messages are above.
     """
-    processes = parameters.run.processes
+    processes = parameters.compute.processes
     if processes == 1 or "WORLD_SIZE" in os.environ:
         return False
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
@@ -401,71 +298,3 @@ def _together(parameters: Parameters, *verb: str) -> bool:
     if done.returncode:
         raise RunError(f"{' '.join(verb)} with {processes} processes failed (exit status {done.returncode})")
     return True
-
-
-def train_experiment(parameters: Parameters, name: str, only: int | None = None) -> list[FitReport]:
-    """One kind of MDRNet of `experiments`, by name, with all of its seeds; what is done already is not repeated.
-
-    only: just the training of this number (from 0), for machines that share the work.
-
-    Raises:
-        InputError: no such experiment, or fewer trainings than `only` asks for.
-    """
-    seeds = parameters.seeds_of(name)
-    if only is not None and not 0 <= only < seeds:
-        raise InputError(f"--repeat {only}: {name} is trained {seeds} time(s), numbered from 0; raise `seeds`")
-    chosen = range(seeds) if only is None else [only]
-    if _together(parameters, "train", name, *([] if only is None else ["--repeat", str(only)])):
-        return []
-    return [_train_mdrnet(parameters, name, k) for k in chosen]
-
-
-def _train_mdrnet(parameters: Parameters, name: str, k: int) -> FitReport:
-    m, dataset, seed = parameters.mdrnet_of(name), parameters.experiment(name).dataset, parameters.seed + k
-    network = {
-        "size": dataclasses.asdict(m.size),
-        "dmm": m.dmm,
-        "mcm": m.mcm,
-        "memory": dataclasses.asdict(m.memory),
-        "mining": dataclasses.asdict(m.mining),
-        "norm": m.spade_norm,
-    }
-    _seed_network(seed)
-    discriminator = PatchGAN(width=m.discriminator_width, norm=m.discriminator_norm)
-    _seed_network(seed)  # again, so that another discriminator leaves the generator's start as it is
-    generator = MDRNet(**(network | {"size": MDRNetSize(**network["size"])}))
-    device = choose_device(parameters.run.device)
-    priors = load_priors(parameters, dataset, device)
-    judges = FrozenJudges(
-        parser=priors.parser, perceptual=load_perceptual(parameters, "vgg19", priors.parser), encoder=load_encoder()
-    )
-    trainable = MDRNetTraining(
-        generator,
-        discriminator,
-        priors,
-        judges,
-        LossSettings(**dataclasses.asdict(m.losses)),
-        rate=_rate(m.schedule, len(FaceStore.open(paths.store(dataset)).rows("train"))),
-        betas=m.schedule.betas,
-        discriminator_lr_ratio=m.discriminator_lr_ratio,
-    )
-    coarse = coarse_of(parameters, dataset)
-    return _train(
-        parameters,
-        paths.repeat(name, k),
-        trainable,
-        _batches(parameters, dataset, m.schedule, seed, **_bank(parameters, dataset)),
-        m.schedule,
-        method="mdrnet",
-        role=dataset,
-        seed=seed,
-        network=network,
-        settings={
-            "losses": dataclasses.asdict(m.losses),
-            "discriminator": [m.discriminator_width, m.discriminator_norm, m.discriminator_lr_ratio],
-            "bank_pairs": m.bank_pairs,
-            "paste": parameters.coarse.paste,
-            "perceptual": parameters.perceptual.source,
-        },
-        inputs=_digests(stores=(dataset,), masks=True, models=("parser", "reconstruction", coarse)),
-    )

@@ -7,7 +7,6 @@ is not stated; the original PConv loss is used. Layer table: the 7-level version
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 

@@ -8,8 +8,6 @@ wants to tell apart.
 
 from __future__ import annotations
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from replication.backbones.frozen import FrozenNetwork
