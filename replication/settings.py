@@ -100,31 +100,6 @@ class Settings(BaseModel):
         return hash((type(self), *(_hashable(getattr(self, name)) for name in type(self).model_fields)))
 
 
-class Schedule(Settings):
-    """How long and with what Adam settings to train. Exactly one of epochs and images is given."""
-
-    batch_size: Count = Field(description="images a step")
-    lr: Positive = Field(description="Adam's learning rate")
-    betas: tuple[Annotated[float, Field(ge=0, le=0.9999)], Annotated[float, Field(ge=0, le=0.99999)]] = Field(
-        description="Adam's two decay rates"
-    )
-    epochs: Positive | None = Field(None, description="passes over the training set; or give images")
-    images: Count | None = Field(None, description="images to see; or give epochs")
-    decay: Literal["constant", "cosine"] = Field("constant", description="course of the learning rate")
-
-    def faults(self) -> Iterator[tuple[str, str]]:
-        if (self.epochs is None) == (self.images is None):
-            yield "", "give exactly one of epochs and images"
-
-    def total_images(self, train_images: int) -> int:
-        """Images to see: `images`, or epochs times the training set's size."""
-        return self.images if self.images is not None else round(self.epochs * train_images)
-
-    def steps(self, train_images: int) -> int:
-        """Optimiser steps of `batch_size` images, at least one."""
-        return max(1, self.total_images(train_images) // self.batch_size)
-
-
 def read(kind: Any, data: Any, *, path: str = "", source: str | None = None) -> Any:
     """Plain YAML data as an object of `kind`: a Settings class, a union of them by `discriminator`, or a container.
 

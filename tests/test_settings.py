@@ -15,22 +15,8 @@ import pytest
 from pydantic import Field, ValidationError, model_validator
 
 from replication.errors import InputError
-from replication.settings import (
-    Count,
-    Faults,
-    NonNegative,
-    Positive,
-    Schedule,
-    Settings,
-    Share,
-    Weight,
-    hint,
-    json_schema,
-    merge,
-    plain,
-    read,
-    replace,
-)
+from replication.schedule import Schedule
+from replication.settings import Count, Faults, NonNegative, Positive, Settings, Share, Weight, hint, json_schema, merge, plain, read, replace
 
 
 class Drawn(Settings):

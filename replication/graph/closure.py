@@ -28,7 +28,7 @@ DECIDES_NOTHING = {
     "replication.history": "records of what was run",
     "replication.methods.registry": "finds declarations; those of a stage are in its own closure",
     "replication.paths": "names of folders",
-    "replication.settings": "checks values; `training.schedules` has what follows from them",
+    "replication.settings": "checks values; what follows from them is where they are used",
     "replication.yaml_files": "reads text",
 }
 """Modules (and what is below them) that every stage shares and no number depends on; listing them would train everything

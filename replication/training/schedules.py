@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch.optim import Optimizer
 
-from replication.settings import Schedule
+from replication.schedule import Schedule
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pydantic import Field
 
 from replication.methods import MethodSettings
-from replication.settings import Count, Schedule
+from replication.schedule import Schedule
+from replication.settings import Count
 
 
 class AttributeSettings(MethodSettings):

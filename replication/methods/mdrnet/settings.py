@@ -9,7 +9,8 @@ from pydantic import Field
 
 from replication.methods import MethodSettings
 from replication.methods.perceptual import PerceptualSettings, ThroughParser
-from replication.settings import Count, NonNegative, Positive, Schedule, Settings, Share, Weight
+from replication.schedule import Schedule
+from replication.settings import Count, NonNegative, Positive, Settings, Share, Weight
 
 RECIPE = Schedule(batch_size=8, lr=2e-4, betas=(0.9, 0.99), epochs=45)
 """What the paper states (section 4.1)."""

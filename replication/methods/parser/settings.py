@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from replication.methods import MethodSettings
-from replication.settings import Count, Schedule
+from replication.schedule import Schedule
+from replication.settings import Count
 
 
 class _Parser(MethodSettings):

@@ -9,7 +9,8 @@ from pydantic import Field
 
 from replication.methods import MethodSettings
 from replication.methods.perceptual import PerceptualSettings, ThroughParser
-from replication.settings import Count, Positive, Schedule, Settings, Weight
+from replication.schedule import Schedule
+from replication.settings import Count, Positive, Settings, Weight
 
 
 class PConvWeights(Settings):

@@ -7,7 +7,8 @@ from typing import Any
 from pydantic import Field
 
 from replication.methods import MethodSettings
-from replication.settings import Count, Schedule
+from replication.schedule import Schedule
+from replication.settings import Count
 
 
 class ReconstructionSettings(MethodSettings):
