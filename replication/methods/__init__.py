@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from replication.data.masks import MaskStore
     from replication.data.store import FaceStore
-    from replication.settings import Schedule
+    from replication.schedule import Schedule
     from replication.training.trainable import Trainable
 
 ONLY_PART = "network"
