@@ -1,8 +1,8 @@
-"""What changed between two revisions: every metric of every experiment, and what may have moved it.
+"""What changed between two revisions: every metric of every run, and what may have moved it.
 
-An experiment whose metrics file has the same values in both is unchanged and no comparison is spent on it. All
-comparisons of the other experiments are judged together (`changes.holm`), so that a diff of hundreds of numbers
-raises a false alarm in at most one of twenty runs.
+A run whose metrics file has the same values in both is unchanged and no comparison is spent on it. All
+comparisons of the other runs are judged together (`changes.holm`), so that a diff of hundreds of numbers
+raises a false alarm at most once in twenty times.
 """
 
 from __future__ import annotations
@@ -13,22 +13,30 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from replication import paths
 from replication.atomic import write_text
 from replication.errors import InputError
 from replication.evaluation.changes import Change, holm, measured_change, stored_change
 from replication.evaluation.metrics import METRICS
 from replication.evaluation.sample import FRECHET
 from replication.evaluation.uncertainty import LEVEL, Sample
-from replication.history.revisions import MissingResults, Revision, buckets, made_by, open_revision
+from replication.history.revisions import MissingResults, Revision, buckets, in_one_layout, made_by, open_revision
 from replication.reporting.changes.page import to_page
-from replication.reporting.changes.rows import ABSENT, Diff, Gap, Origin, Row, to_markdown, to_text, value_text
-
-_FEATURE_NETWORK = "data/models/attributes"
+from replication.reporting.changes.rows import (
+    ABSENT,
+    Gap,
+    Origin,
+    RevisionChanges,
+    Row,
+    to_markdown,
+    to_text,
+    value_text,
+)
 
 
 def report_diff(
     old: str, new: str, *, every: bool, colour: bool, markdown: str | None = None, html: str | None = None
-) -> tuple[Diff, str]:
+) -> tuple[RevisionChanges, str]:
     """Compare two revisions by name; the diff and its text for the terminal, and the files asked for.
 
     every: list also what did not change, in the text and in the Markdown (the page always has it).
@@ -43,30 +51,30 @@ def report_diff(
     return diff, to_text(diff, every=every, colour=colour)
 
 
-def compare(old: Revision, new: Revision) -> Diff:
+def compare(old: Revision, new: Revision) -> RevisionChanges:
     """Compare all results of two revisions.
 
     Raises:
         InputError: one of them has no results, or its dvc.lock or params.yaml cannot be read.
     """
-    before, after = old.experiments(), new.experiments()
+    before, after = old.runs(), new.runs()
     gaps: list[Gap] = []
     rows: list[tuple[_Pair, str, str, Change | None, tuple[str, ...]]] = []
     origins: dict[tuple[str, str], list[str]] = {}
-    for experiment in sorted({*before, *after}, key=_natural):
-        if experiment not in before or experiment not in after:
-            only = f"added: only in {new.place}" if experiment in after else f"removed: only in {old.place}"
-            gaps.append(Gap(only, experiment))
+    for run in sorted({*before, *after}, key=_natural):
+        if run not in before or run not in after:
+            only = f"added: only in {new.place}" if run in after else f"removed: only in {old.place}"
+            gaps.append(Gap(only, run))
             continue
         try:
-            sides = [_Side(revision, experiment) for revision in (old, new)]
+            sides = [_Side(revision, run) for revision in (old, new)]
         except InputError as error:
-            gaps.append(Gap(str(error), experiment, broken=True))
+            gaps.append(Gap(str(error), run, broken=True))
             continue
         pair = _Pair(*sides)
-        origins.setdefault(pair.commits, []).append(experiment)
+        origins.setdefault(pair.makers, []).append(run)
         if reason := pair.incomparable():
-            gaps.append(Gap(reason, experiment))
+            gaps.append(Gap(reason, run))
             continue
         comparable, missing = pair.numbers()
         gaps += missing
@@ -74,13 +82,14 @@ def compare(old: Revision, new: Revision) -> Diff:
         for bucket, metric in comparable:
             rows.append((pair, bucket, metric, *((None, ()) if same else pair.change(bucket, metric))))
         pair.forget()
+    parameters, layouts = in_one_layout(old.parameters, new.parameters)
     adjusted = iter(holm([change.p for *_, change, _ in rows if change is not None]))
-    return Diff(
+    return RevisionChanges(
         old=str(old),
         new=str(new),
         code=(old.code, new.code),
-        origins=tuple(Origin(*commits, tuple(names)) for commits, names in origins.items()),
-        parameters=_changed(old.parameters, new.parameters),
+        origins=tuple(Origin(*makers, tuple(names)) for makers, names in origins.items()),
+        parameters=_changed(*parameters),
         data=_changed(old.prepared, new.prepared),
         unrun=tuple(text for revision in (old, new) for text in _unrun(revision)),
         rows=tuple(
@@ -88,6 +97,7 @@ def compare(old: Revision, new: Revision) -> Diff:
             for pair, bucket, metric, change, notes in rows
         ),
         gaps=tuple(gaps),
+        layouts=layouts,
     )
 
 
@@ -97,12 +107,12 @@ def _judged(metric: str) -> bool:
 
 
 class _Side:
-    """One experiment at one revision: its metrics file, and its per-image results when asked for."""
+    """One run at one revision: its metrics file, and its per-image results when asked for."""
 
-    def __init__(self, revision: Revision, experiment: str) -> None:
+    def __init__(self, revision: Revision, run: str) -> None:
         self.revision = revision
-        self.experiment = experiment
-        content = revision.metrics(experiment)
+        self.run = run
+        content = revision.metrics(run)
         self.values = buckets(content)
         self.record = made_by(content)
         protocol = self.record.get("protocol")
@@ -118,12 +128,19 @@ class _Side:
         counts = self.protocol.get("images_per_bucket", self.record.get("images_per_bucket"))
         return counts.get(bucket) if isinstance(counts, Mapping) else counts
 
+    def maker(self) -> str:
+        """The code that made the numbers: its digest, or in older results the commit that they were stamped with."""
+        if code := self.record.get("code"):
+            return f"code {code}"
+        return f"commit {self.record['commit']}" if "commit" in self.record else "not recorded"
+
     def features(self) -> tuple[Any, ...]:
-        """What tells one feature network from another; for the one trained here its hash in dvc.lock."""
-        digest = self.protocol.get("features_sha256")
+        """What tells one feature network from another: its name and its weights; where their digest is not recorded,
+        the hashes in dvc.lock of the run that `evaluation.features` names."""
+        run = self.revision.parameters.get("evaluation.features", self.revision.parameters.get("evaluation.extractor"))
         return (
             self.protocol.get("features", self.record.get("features")),
-            digest or self.revision.outs.get(_FEATURE_NETWORK),
+            self.protocol.get("features_sha256") or self.revision.digests_below(paths.MODELS / str(run)),
         )
 
     def sample(self, bucket: str, metric: str) -> Sample:
@@ -159,7 +176,7 @@ class _Side:
         return sample
 
     def _folders(self) -> list[Path]:
-        return self.revision.results(self.experiment)
+        return self.revision.results(self.run)
 
     def interval(self, bucket: str, metric: str) -> tuple[float, float] | None:
         """The interval that the metrics file carries, None if it has none that is two finite numbers."""
@@ -172,15 +189,15 @@ class _Side:
 
 
 class _Pair:
-    """One experiment at both revisions."""
+    """One run at both revisions."""
 
     def __init__(self, old: _Side, new: _Side) -> None:
         self.old = old
         self.new = new
 
     @property
-    def commits(self) -> tuple[str, str]:
-        return tuple(str(side.record.get("commit", "not recorded")) for side in (self.old, self.new))
+    def makers(self) -> tuple[str, str]:
+        return self.old.maker(), self.new.maker()
 
     def forget(self) -> None:
         """Let go of the per-image results, which hold the features of all images."""
@@ -188,7 +205,7 @@ class _Pair:
             side._samples.clear()
 
     def incomparable(self) -> str:
-        """Why no number of the experiment may be compared; empty if they may."""
+        """Why no number of the run may be compared; empty if they may."""
         versions = [side.protocol.get("version") for side in (self.old, self.new)]
         if versions[0] != versions[1]:
             old, new = ("none" if version is None else version for version in versions)
@@ -218,15 +235,15 @@ class _Pair:
                     if have[1]
                     else f"removed: only in {self.old.revision.place}"
                 )
-                gaps.append(Gap(only, self.new.experiment, bucket, metric))
+                gaps.append(Gap(only, self.new.run, bucket, metric))
                 continue
             bad = [side for side in sides if not _finite(side.values[bucket][metric])]
             if bad:
                 value = bad[-1].values[bucket][metric]
                 reason = f"not a finite number ({value!r}) in {' and '.join(side.revision.place for side in bad)}"
-                gaps.append(Gap(reason, self.new.experiment, bucket, metric, broken=True))
+                gaps.append(Gap(reason, self.new.run, bucket, metric, broken=True))
             elif reason := self._other_meaning(bucket, metric):
-                gaps.append(Gap(reason, self.new.experiment, bucket, metric))
+                gaps.append(Gap(reason, self.new.run, bucket, metric))
             else:
                 comparable.append((bucket, metric))
         return comparable, gaps
@@ -241,7 +258,7 @@ class _Pair:
         if metric not in METRICS or METRICS[metric].per_image:
             return ""
         if self.old.features() != self.new.features():
-            return f"{metric} in the features of another network ({_FEATURE_NETWORK} or its name changed)"
+            return f"{metric} in the features of another network (its weights or its name changed)"
         before, after = self.old.images(bucket), self.new.images(bucket)
         if before != after:
             return f"{metric} is biased in the number of images ({before}, then {after})"
@@ -294,7 +311,7 @@ class _Pair:
         if isinstance(stated, Mapping) and isinstance(stated.get(metric), Mapping):
             words |= stated[metric]
         return Row(
-            experiment=self.new.experiment,
+            run=self.new.run,
             bucket=bucket,
             metric=metric,
             label=str(words["label"]),

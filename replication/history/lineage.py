@@ -1,7 +1,8 @@
 """Where a file came from: the stage that made it, its record, and the stages before it, back to the data.
 
-A stage has the record of its last run only. Where that is not the run whose output was used, because only a part of
-the pipeline was run since, the story says so instead of telling the later run as the file's past.
+A stage has the record of its last run here only. Where that is not the run whose output was used, because only a part
+of the pipeline was run since, or because DVC took the output out of its cache, the story says so instead of telling
+another run as the file's past.
 """
 
 from __future__ import annotations
@@ -12,8 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from replication.errors import InputError
-from replication.graph.stages import Stage, load_stages, parameter, read_yaml
+from replication.graph.stages import Stage, load_stages, parameter
 from replication.history.records import digest_of, record_path
+from replication.yaml_files import read_yaml
+
+_AS_WRITTEN = "as its stage wrote it"
 
 
 def lineage(path: str | Path, root: str | Path = ".") -> str:
@@ -31,7 +35,7 @@ def lineage(path: str | Path, root: str | Path = ".") -> str:
     stages = load_stages(root)
     stage = next((stage for stage in stages.values() if stage.makes(relative)), None)
     if stage is None:
-        outs = sorted({out for one in stages.values() for out in one.outs if not out.startswith("data/records")})
+        outs = sorted({out for one in stages.values() for out in one.outs})
         near = [out for out in outs if Path(out).parent == Path(relative).parent][:3] or ["reports/tables"]
         raise InputError(f"{relative} is made by no stage of dvc.yaml; outputs are such as {', '.join(near)}")
     if not (root / relative).exists():
@@ -42,7 +46,10 @@ def lineage(path: str | Path, root: str | Path = ".") -> str:
             f"{relative}: its stage {stage.name} has no record here (records are not in git): `make repro` makes them"
         )
     out = next(out for out in stage.outs if relative == out or relative.startswith(f"{out}/"))
-    lines = [relative, f"  state       {_state(stage, out, root)}"]
+    state = _state(stage, out, root)
+    lines = [relative, f"  state       {state}"]
+    if state == _AS_WRITTEN and record["outputs"].get(out, digest_of(root / out)) != digest_of(root / out):
+        lines.append("  NOT THE RUN told below, which made another one: this one came out of DVC's cache")
     lines += [f"  made by     {stage.name}: {record['command']}"]
     lines += [f"  commit      {record['commit']}", f"  started     {record['started']}, {record['seconds']} s"]
     versions = ", ".join(f"{name} {version}" for name, version in record["packages"].items() if version)
@@ -128,7 +135,7 @@ def _state(stage: Stage, out: str, root: Path) -> str:
     recorded = {entry["path"]: entry["md5"] for entry in locked.get(stage.name, {}).get("outs", [])}
     if out not in recorded:
         return "not in dvc.lock: the stage was not run by DVC, or has not ended"
-    return "as its stage wrote it" if digest_of(root / out) == recorded[out] else f"{out} was CHANGED since"
+    return _AS_WRITTEN if digest_of(root / out) == recorded[out] else f"{out} was CHANGED since"
 
 
 def _changes(record: dict[str, Any], root: Path) -> list[str]:

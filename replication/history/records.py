@@ -4,6 +4,9 @@ DVC hashes the dependencies of a stage after its command has ended: an edit duri
 had been used. `recorded` digests them first, hands the digest to whatever the stage writes, compares at the end, and
 fails the stage when something changed. Digests are those of DVC (MD5 of a file; of a folder's listing), so that a
 record can be held against dvc.lock.
+
+Times and commits stand in records alone, and a record is no output of its stage: two equal runs then leave equal
+outputs and an equal dvc.lock.
 """
 
 from __future__ import annotations
@@ -24,9 +27,10 @@ from typing import Any
 from replication import paths
 from replication.atomic import write_json
 from replication.errors import InputError, RunError
-from replication.graph.stages import Stage, parameter, read_yaml
+from replication.graph.stages import Stage, parameter
 from replication.history.commit import COMMIT_VARIABLE, code_commit
 from replication.history.made_by import INPUTS_VARIABLE
+from replication.yaml_files import read_yaml
 
 IGNORED = {"__pycache__", ".ipynb_checkpoints"}  # as .dvcignore has it
 PACKAGES = ("torch", "torchvision", "numpy", "scipy", "pandas", "scikit-image", "papermill", "dvc", "pytorch-fid")
@@ -37,7 +41,7 @@ class ChangedInputsError(RunError):
 
 
 def record_path(stage: str) -> Path:
-    """Where the record of a stage lies: data/records/train/full.json for train@full."""
+    """Where the record of a stage lies: data/records/train_mine/wide.json for train_mine@wide."""
     return paths.RECORDS / f"{stage.replace('@', '/')}.json"
 
 
@@ -53,6 +57,7 @@ def recorded(stage: Stage | None) -> Iterator[None]:
     if stage is None:
         yield
         return
+    record_path(stage.name).unlink(missing_ok=True)  # of an earlier run: its results go now
     before, began, started = Inputs.read(stage), time.perf_counter(), datetime.datetime.now(datetime.UTC)
     commit = code_commit()  # now: a commit made during the run is not what ran
     handed = {INPUTS_VARIABLE: before.digest()[:16], COMMIT_VARIABLE: commit}
@@ -66,7 +71,7 @@ def recorded(stage: Stage | None) -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
-    missing = [out for out in stage.outs if Path(out) != record_path(stage.name) and not Path(out).exists()]
+    missing = [out for out in stage.outs if not Path(out).exists()]
     if missing:
         raise InputError(f"{stage.name}: ended without making {missing[0]}, which dvc.yaml names as its output")
     if changed := before.changed():
@@ -81,7 +86,7 @@ def recorded(stage: Stage | None) -> Iterator[None]:
         "inputs_digest": before.digest()[:16],
         "inputs": before.files,
         "parameters": before.parameters,
-        "outputs": {out: _digest(Path(out), {}, {}) for out in stage.outs if Path(out) != record_path(stage.name)},
+        "outputs": {out: _digest(Path(out), {}, {}) for out in stage.outs},
         "started": started.isoformat(timespec="seconds"),
         "seconds": round(time.perf_counter() - began, 1),
         "python": platform.python_version(),
@@ -106,8 +111,13 @@ class Inputs:
         return cls(stage, files, {key: parameter(key, raw) for key in stage.params}, now)
 
     def digest(self) -> str:
-        """One SHA-256 over everything, the command included."""
-        content = [self.stage.cmd, self.files, self.parameters]
+        """One SHA-256 over command, parameters, and all files that are no sources.
+
+        The sources are in the `code` of a result, without their comments (`graph.closure.code_digest`): a better
+        comment must not change a result.
+        """
+        files = {path: digest for path, (*_, digest) in self._seen.items() if not _is_source(path)}
+        content = [self.stage.cmd, files, self.parameters]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def changed(self) -> list[str]:
@@ -120,6 +130,11 @@ class Inputs:
         new = [path for path in now._seen if path not in self._seen]
         values = [f"the parameter {key}" for key, value in self.parameters.items() if now.parameters[key] != value]
         return [*files, *new, *values]
+
+
+def _is_source(path: str) -> bool:
+    """Whether a file, relative to the root, is code: this package's modules, and the notebooks that call them."""
+    return path.startswith("notebooks/") or (path.startswith("replication/") and path.endswith(".py"))
 
 
 @functools.cache

@@ -1,8 +1,9 @@
 """Results, parameters and data hashes as they were at a git revision, or as they are in the workspace.
 
 Metrics, `params.yaml` and `dvc.lock` come from git. Parameters are those that the results were made with, as dvc.lock
-has them: `params.yaml` may have been edited since. Per-image results are not in git: those of a revision come out
-of DVC's cache (or its remote, if one is configured and answers), those of the workspace from `data/results`.
+has them: `params.yaml` may have been edited since. Per-image results and trained models are not in git: those of a
+revision come out of DVC's cache (or its remote, if one is configured and answers), those of the workspace from
+`data/results` and `data/models`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import functools
 import json
 import logging
-import re
 import shlex
 import shutil
 import subprocess
@@ -19,12 +19,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from replication import paths
 from replication.errors import InputError
 from replication.graph.stages import Stage, expand_stages
 from replication.history.commit import CODE
+from replication.yaml_files import parse_yaml
 
 WORKSPACE = "workspace"
 _LOCK = "dvc.lock"
@@ -32,18 +31,8 @@ _PIPELINE = "dvc.yaml"
 _PARAMETERS = "params.yaml"
 
 
-# The C parser reads a dvc.lock of a few thousand lines ten times faster.
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-    """Reads 1e-05 as a number, as DVC does and YAML 1.1 does not."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
-
-
 class MissingResults(Exception):
-    """Per-image results that cannot be had; the message says why and how to get them."""
+    """Results or models that cannot be had; the message says why and how to get them."""
 
 
 class Mixed(str):
@@ -95,8 +84,8 @@ class Revision:
         run = _git(self.root, "cat-file", "blob", f"{self.commit}:./{Path(path).as_posix()}", check=False)
         return run.stdout if run.returncode == 0 else None
 
-    def experiments(self) -> list[str]:
-        """Names of the metrics files.
+    def runs(self) -> list[str]:
+        """The runs that have a metrics file.
 
         Raises:
             InputError: there is none.
@@ -114,15 +103,15 @@ class Revision:
             )
         return sorted(names)
 
-    def metrics(self, experiment: str) -> dict[str, Any]:
-        """The metrics file of an experiment: {bucket: {metric: value}, ..., "made_by": [{...}]}.
+    def metrics(self, run: str) -> dict[str, Any]:
+        """The metrics file of a run: {bucket: {metric: value}, ..., "made_by": [{...}]}.
 
         Raises:
             InputError: it is not JSON, or not a metrics file. Values are not checked: NaN comes through.
         """
-        where = f"{(paths.METRICS / experiment).as_posix()}.json in {self.place}"
+        where = f"{(paths.METRICS / run).as_posix()}.json in {self.place}"
         try:
-            content = json.loads(self.read(paths.METRICS / f"{experiment}.json") or b"")
+            content = json.loads(self.read(paths.METRICS / f"{run}.json") or b"")
         except ValueError as error:
             raise InputError(f"{where} is not valid JSON ({error})") from error
         if not isinstance(content, dict) or not buckets(content):
@@ -131,7 +120,7 @@ class Revision:
 
     @functools.cached_property
     def written(self) -> dict[str, Any]:
-        """`params.yaml` with dotted keys ("mdrnet.memory.slots"); empty if there is none."""
+        """`params.yaml` with dotted keys ("evaluation.batch_size"); empty if there is none."""
         return flatten(self._yaml(_PARAMETERS))
 
     @functools.cached_property
@@ -170,12 +159,15 @@ class Revision:
 
     def _recorded_parameters(self, stages: Mapping[str, Stage] | None) -> dict[str, dict[str, Any]]:
         """Stage -> the parameters it was last run with, of the stages of dvc.lock that dvc.yaml still has, and of
-        removed experiments whose metrics file is still there."""
+        removed runs whose metrics file is still there. A stage that was only renamed has no say."""
         locked = self._yaml(_LOCK).get("stages") or {}
+        kept = {name.partition("@")[2] for name in stages or ()}
 
         def counts(name: str) -> bool:
+            if stages is None or name in stages:
+                return True
             key = name.partition("@")[2]
-            return stages is None or name in stages or bool(key and self.read(paths.METRICS / f"{key}.json"))
+            return bool(key and key not in kept and self.read(paths.METRICS / f"{key}.json"))
 
         return {
             name: stage["params"].get(_PARAMETERS) or {}
@@ -193,8 +185,7 @@ class Revision:
     @property
     def prepared(self) -> dict[str, str]:
         """Path -> hash of the outputs under `data/prepared`."""
-        below = f"{paths.PREPARED.as_posix()}/"
-        return {path: digest for path, digest in self.outs.items() if path.startswith(below)}
+        return self.digests_below(paths.PREPARED)
 
     @functools.cached_property
     def code(self) -> str:
@@ -204,13 +195,18 @@ class Revision:
             commit += "+changes"
         return commit or "none"
 
-    def results(self, experiment: str) -> list[Path]:
-        """Evaluation folders of an experiment, one a seed, in the order of the seeds.
+    def digests_below(self, folder: Path) -> dict[str, str]:
+        """Path -> hash in `dvc.lock` of the outputs that lie in a folder, or are it."""
+        inside = f"{folder.as_posix()}/"
+        return {path: digest for path, digest in self.outs.items() if f"{path}/".startswith(inside)}
+
+    def results(self, run: str) -> list[Path]:
+        """Evaluation folders of a run, one a seed, in the order of the seeds.
 
         Raises:
             MissingResults: they are not there.
         """
-        path = paths.RESULTS / experiment
+        path = paths.RESULTS / run
         folder = self.root / path if self.commit is None else self._fetch(path)
         found = _evaluations(folder)
         if not found:
@@ -219,11 +215,34 @@ class Revision:
             )
         return found
 
-    def _fetch(self, path: Path) -> Path:
-        """A copy of an output of this revision, in a temporary folder."""
+    def models(self, name: str) -> Path:
+        """A folder like data/models, in which every training has at least its file `name`.
+
+        Raises:
+            MissingResults: a part of it is not in DVC's cache, or nothing was trained.
+        """
+        if self.commit is None:
+            return self.root / paths.MODELS
+        target = self._temporary() / paths.MODELS
+        try:
+            for out in self.digests_below(paths.MODELS):
+                for file in self._files.find(out):
+                    if Path(file).name == name:
+                        (target / Path(file).relative_to(paths.MODELS)).parent.mkdir(parents=True, exist_ok=True)
+                        self._files.get_file(file, str(target / Path(file).relative_to(paths.MODELS)))
+        except Exception as error:  # as in `_fetch`: DVC documents none
+            shutil.rmtree(target, ignore_errors=True)
+            raise MissingResults(f"models of {self.place} are not in DVC's cache ({error})") from error
+        return target
+
+    def _temporary(self) -> Path:
         if self._fetched is None:
             self._fetched = Path(tempfile.mkdtemp(prefix="replication-diff-"))
-        target = self._fetched / path.name
+        return self._fetched
+
+    def _fetch(self, path: Path) -> Path:
+        """A copy of an output of this revision, in a temporary folder."""
+        target = self._temporary() / path.name
         if path not in self._absent and not target.exists():
             try:
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -263,13 +282,7 @@ class Revision:
 
     def _yaml(self, path: str) -> dict[str, Any]:
         text = self.read(path)
-        try:
-            content = yaml.load(text or b"", Loader=_Loader) or {}
-        except yaml.YAMLError as error:
-            raise InputError(f"{path} in {self.place} is not valid YAML") from error
-        if not isinstance(content, dict):
-            raise InputError(f"{path} in {self.place} is not a mapping")
-        return content
+        return parse_yaml(text, f"{path} in {self.place}") if text and text.strip() else {}
 
 
 def open_revision(name: str, root: str | Path = ".") -> Revision:
@@ -311,6 +324,43 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{key}"] = value
     return flat
+
+
+def in_one_layout(
+    old: Mapping[str, Any], new: Mapping[str, Any]
+) -> tuple[tuple[dict[str, Any], dict[str, Any]], str]:
+    """Parameters of two revisions, by dotted keys, under the names of today, and a sentence on what has none.
+
+    Revisions from before the sections `methods` and `runs` had a section for each system at the top, `experiments` and
+    `baselines`, and `run` for what is `compute` now. Where one side is such a revision, its keys get their names of
+    today as far as these follow from the other side; keys without a counterpart are left out, and the sentence counts
+    them. Else both come back as they are, with no sentence.
+    """
+    flat = [dict(old), dict(new)]
+    older = [not any(key.startswith("methods.") for key in side) for side in flat]
+    if older[0] == older[1]:
+        return (flat[0], flat[1]), ""
+    before, after = flat[older.index(True)], flat[older.index(False)]
+    systems = {key.split(".")[1] for key in after if key.startswith("methods.")}
+    runs = {key.split(".")[2]: key.split(".")[1] for key in after if key.startswith("runs.") and key.count(".") > 1}
+
+    def today(key: str) -> str:
+        first, _, rest = key.partition(".")
+        run = rest.partition(".")[0]
+        if first in ("experiments", "baselines") and run in runs:
+            return f"runs.{runs[run]}.{rest}"
+        if first == "run":
+            return f"compute.{rest}"
+        return f"methods.{key}" if first in systems else key
+
+    renamed = {today(key): value for key, value in before.items()}
+    shared = renamed.keys() & after.keys()
+    sentence = (
+        f"written in another layout since: {len(renamed) - len(shared)} keys of the older one and "
+        f"{len(after) - len(shared)} of the newer one have no counterpart, and are not compared"
+    )
+    sides = [{key: value for key, value in side.items() if key in shared} for side in (renamed, after)]
+    return (sides[0], sides[1]) if older[0] else (sides[1], sides[0]), sentence
 
 
 def _evaluations(folder: Path) -> list[Path]:

@@ -10,7 +10,7 @@ import sys
 
 import pandas as pd
 import pytest
-from toy_checkouts import BUCKETS, REPORTED, Checkout
+from toy_checkouts import BUCKETS, PARAMETERS, REPORTED, Checkout
 
 from replication.__main__ import main
 from replication.errors import InputError
@@ -40,7 +40,7 @@ def measured(tmp_path_factory):
 
 @pytest.fixture
 def checkout(measured, tmp_path, monkeypatch):
-    """A repository whose HEAD has the experiments full and slots_32; it is the working directory."""
+    """A repository whose HEAD has the runs full and slots_32; it is the working directory."""
     root = tmp_path / "checkout"
     shutil.copytree(measured, root)
     monkeypatch.chdir(root)
@@ -61,8 +61,8 @@ def diff(old="HEAD", new="workspace"):
         return compare(before, after)
 
 
-def verdicts(found, experiment="full") -> set[str]:
-    return {row.verdict for row in found.rows if row.experiment == experiment}
+def verdicts(found, run="full") -> set[str]:
+    return {row.verdict for row in found.rows if row.run == run}
 
 
 def refused(capsys, *arguments: str) -> str:
@@ -86,10 +86,10 @@ def test_a_real_improvement_is_found_in_every_metric(cached):
     cached.evaluate("full", 3, better=0.3)
     found = diff()
     assert verdicts(found) == {IMPROVED} and verdicts(found, "slots_32") == {UNCHANGED}
-    assert {row.basis for row in found.rows if row.experiment == "full"} == {"paired"}
+    assert {row.basis for row in found.rows if row.run == "full"} == {"paired"}
     assert found.tested == len(BUCKETS) * len(REPORTED) and found.exit_code() == 0
     # Lower is better for L1 and FD, higher for PSNR and SSIM.
-    signs = {row.metric: (row.change > 0) - (row.change < 0) for row in found.rows if row.experiment == "full"}
+    signs = {row.metric: (row.change > 0) - (row.change < 0) for row in found.rows if row.run == "full"}
     assert signs == {"L1_percent": -1, "FD": -1, "PSNR": 1, "SSIM": 1}
 
 
@@ -111,7 +111,7 @@ def test_noise_is_not_a_change(cached):
 def test_other_images_are_not_paired_and_say_so(cached):
     cached.evaluate("full", 3, better=0.3, pairs=5)
     found = diff()
-    rows = [row for row in found.rows if row.experiment == "full" and row.metric == "PSNR"]
+    rows = [row for row in found.rows if row.run == "full" and row.metric == "PSNR"]
     assert {row.verdict for row in rows} == {CHANCE} and {row.basis for row in rows} == {"unpaired"}
     assert rows[0].notes == ("unpaired: other images or masks",)
 
@@ -119,7 +119,7 @@ def test_other_images_are_not_paired_and_say_so(cached):
 def test_without_the_cache_stored_intervals_serve_unpaired(checkout):
     checkout.evaluate("full", 3, better=-0.3)
     found = diff()
-    rows = {(row.bucket, row.metric): row for row in found.rows if row.experiment == "full"}
+    rows = {(row.bucket, row.metric): row for row in found.rows if row.run == "full"}
     assert rows["1-20%", "PSNR"].verdict == CHANCE and rows["1-20%", "PSNR"].basis == "unpaired"
     commit = checkout.git("rev-parse", "--short=7", "HEAD")
     (note,) = rows["1-20%", "PSNR"].notes
@@ -138,7 +138,7 @@ def test_without_any_interval_a_change_is_shown_and_never_counts(checkout):
     checkout.evaluate("full", 3, better=-8, intervals=False)
     found = diff()
     assert verdicts(found) == {UNKNOWN} and found.exit_code() == 0 and found.tested == 0
-    row = next(row for row in found.rows if row.metric == "PSNR" and row.experiment == "full")
+    row = next(row for row in found.rows if row.metric == "PSNR" and row.run == "full")
     assert row.change < -7 and row.interval is None and row.notable
     assert row.notes[0].startswith("uncertainty unknown: ") and "stores no interval" in row.notes[0]
 
@@ -149,13 +149,13 @@ def test_results_of_another_run_than_the_metrics_file_are_not_believed(cached):
     file = cached.metrics("full").read_text()
     cached.evaluate("full", 9)
     cached.metrics("full").write_text(file)
-    row = next(row for row in diff().rows if row.experiment == "full")
+    row = next(row for row in diff().rows if row.run == "full")
     assert row.basis == "unpaired" and "not those behind its metrics file" in row.notes[0]
 
 
 def test_several_seeds(cached):
     cached.evaluate("full", 3, better=0.3, seeds=3)
-    rows = [row for row in diff().rows if row.experiment == "full"]
+    rows = [row for row in diff().rows if row.run == "full"]
     assert {row.basis for row in rows} == {"paired"} and {row.seeds for row in rows} == {1}
     assert all("3 seeds" not in row.cells()[-1] for row in rows)  # the old side has one
 
@@ -164,7 +164,7 @@ def test_without_the_cache_few_seeds_of_one_side_count(checkout):
     """Stored intervals of three seeds are t intervals with two degrees of freedom, whatever the other side has."""
 
     def p() -> float:
-        (row,) = (r for r in diff().rows if (r.experiment, r.bucket, r.metric) == ("full", "1-20%", "PSNR"))
+        (row,) = (r for r in diff().rows if (r.run, r.bucket, r.metric) == ("full", "1-20%", "PSNR"))
         assert row.basis == "unpaired"
         return row.p
 
@@ -176,7 +176,7 @@ def test_without_the_cache_few_seeds_of_one_side_count(checkout):
 
 def test_the_same_weights_measured_otherwise_are_noted(cached):
     cached.evaluate("full", 1, images=50, pairs=3)
-    rows = [row for row in diff().rows if row.experiment == "full"]
+    rows = [row for row in diff().rows if row.run == "full"]
     assert all(row.notes[0].startswith("same weights: ") for row in rows)
 
 
@@ -192,7 +192,7 @@ def test_a_change_that_no_table_shows_is_not_worse(cached):
             content[bucket]["PSNR"] = round(content[bucket]["PSNR"] - 2e-4, 6)
 
     cached.edit("full", lower)
-    row = next(row for row in diff().rows if row.experiment == "full" and row.metric == "PSNR")
+    row = next(row for row in diff().rows if row.run == "full" and row.metric == "PSNR")
     assert row.significant and row.change < 0 and row.verdict == CHANCE
 
 
@@ -213,20 +213,19 @@ def test_a_metric_without_a_known_direction_never_gets_worse(cached):
 
 
 def test_parameters_data_and_code_stand_beside(checkout):
-    checkout.write("params.yaml", {"profile": "toy", "mdrnet": {"memory": {"slots": 64}, "dmm": False}})
+    checkout.write("params.yaml", PARAMETERS | {"methods": {"toy": {"slots": 64, "mining": False}}})
     checkout.lock({"data/prepared/celebahq": "1" * 32, "data/prepared/ffhq": "2" * 32, "data/models/full": "3" * 32})
     found = diff()
-    assert [(key, old) for key, old, _ in found.parameters][1] == ("mdrnet.memory.slots", 128)
-    assert [key for key, *_ in found.parameters] == ["mdrnet.dmm", "mdrnet.memory.slots"]
+    assert found.parameters == (("methods.toy.mining", ABSENT, False), ("methods.toy.slots", 128, 64))
     assert [key for key, *_ in found.data] == ["data/prepared/celebahq", "data/prepared/ffhq"]
     assert found.code[1] == found.code[0] + "+changes"
     assert {(origin.old, origin.new) for origin in found.origins} == {
-        ("c0de1000", "c0de1000"),
-        ("c0de2000", "c0de2000"),
+        ("code c0de1000", "code c0de1000"),
+        ("code c0de2000", "code c0de2000"),
     }
 
 
-RAN = {"mdrnet": {"memory": {"slots": 128}, "lr": 1e-05}}
+RAN = {"methods": {"toy": {"slots": 128, "lr": 1e-05}}}
 
 
 def test_parameters_are_those_that_the_results_were_made_with(checkout, capsys):
@@ -234,24 +233,25 @@ def test_parameters_are_those_that_the_results_were_made_with(checkout, capsys):
     checkout.write("params.yaml", {"profile": "toy", **RAN})
     checkout.lock({}, train=RAN)
     before = checkout.commit()
-    checkout.write("params.yaml", {"profile": "toy", "mdrnet": {"memory": {"slots": 64}, "lr": 1e-05, "dmm": False}})
+    edited = {"toy": {"slots": 64, "lr": 1e-05, "mining": False}}
+    checkout.write("params.yaml", {"profile": "toy", "methods": edited})
     found = diff(before)
     assert found.parameters == ()
     assert found.unrun == (
-        "mdrnet.dmm is false in params.yaml of the workspace, but results there were made with (none)",
-        "mdrnet.memory.slots is 64 in params.yaml of the workspace, but results there were made with 128",
+        "methods.toy.mining is false in params.yaml of the workspace, but results there were made with (none)",
+        "methods.toy.slots is 64 in params.yaml of the workspace, but results there were made with 128",
     )
     main(["diff", before])
     out = " ".join(capsys.readouterr().out.split())
-    assert "parameters unchanged" in out and "not run mdrnet.dmm is false in params.yaml" in out
+    assert "parameters unchanged" in out and "not run methods.toy.mining is false in params.yaml" in out
     assert "slots is 64" in to_page(found) and "slots is 64" in to_markdown(found)
 
     early = checkout.commit("parameters before their results")
-    checkout.lock({}, train={"mdrnet": {"memory": {"slots": 64}, "lr": 1e-05, "dmm": False}})
+    checkout.lock({}, train={"methods.toy": edited["toy"]})
     found = diff(early)
     assert [(key, *values) for key, *values in found.parameters] == [
-        ("mdrnet.dmm", ABSENT, False),
-        ("mdrnet.memory.slots", 128, 64),
+        ("methods.toy.mining", ABSENT, False),
+        ("methods.toy.slots", 128, 64),
     ]
     assert all(f"params.yaml of {early[:7]}" in text for text in found.unrun) and len(found.unrun) == 2
 
@@ -265,23 +265,23 @@ def test_stages_that_were_run_with_different_values(checkout):
     assert {key: new for key, _, new in diff().parameters}["seed"] == 1
 
 
-def test_experiments_that_were_added_or_removed_and_not_run(checkout):
+def test_runs_that_were_added_or_removed_and_not_run(checkout):
     def stages(*names: str) -> dict:
-        body = {"cmd": "true", "params": ["experiments.${key}"]}
-        checkout.write("params.yaml", {"experiments": {name: {"dataset": "celebahq"} for name in names}})
-        return {"stages": {"train": {"foreach": "${experiments}", "do": body}}}
+        body = {"cmd": "true", "params": ["runs.toy.${key}"]}
+        checkout.write("params.yaml", PARAMETERS | {"runs": {"toy": {name: {"dataset": "celebahq"} for name in names}}})
+        return {"stages": {"train_toy": {"foreach": "${runs.toy}", "do": body}}}
 
     checkout.evaluate("slots_64", 5)
     checkout.write("dvc.yaml", stages("full", "slots_64"))
     checkout.lock(
-        {}, **{f"train@{name}": {f"experiments.{name}": {"dataset": "celebahq"}} for name in ("full", "slots_64")}
+        {}, **{f"train_toy@{name}": {f"runs.toy.{name}": {"dataset": "celebahq"}} for name in ("full", "slots_64")}
     )
     before = checkout.commit()
     checkout.write("dvc.yaml", stages("full", "wide"))
     found = diff(before)
     assert found.parameters == () and len(found.unrun) == 2
-    assert found.unrun[0].startswith("experiments.slots_64.dataset is (none) in params.yaml of the workspace")
-    assert found.unrun[1].startswith("experiments.wide.dataset is celebahq in params.yaml of the workspace")
+    assert found.unrun[0].startswith("runs.toy.slots_64.dataset is (none) in params.yaml of the workspace")
+    assert found.unrun[1].startswith("runs.toy.wide.dataset is celebahq in params.yaml of the workspace")
 
 
 @pytest.mark.parametrize(
@@ -289,7 +289,7 @@ def test_experiments_that_were_added_or_removed_and_not_run(checkout):
     ["train:", "train: {deps: [a]}", "train: {foreach: , do: {cmd: a}}", "train: {foreach: [a]}", "train: {cmd: 3}"],
 )
 def test_a_half_edited_pipeline_has_no_say(checkout, body):
-    checkout.lock({}, train={"mdrnet": {"memory": {"slots": 128}}})
+    checkout.lock({}, train={"methods.toy": {"slots": 128}})
     checkout.commit()
     (checkout.root / "dvc.yaml").write_text(f"stages:\n  {body}\n")
     assert diff().parameters == () and diff().unrun == ()
@@ -298,13 +298,13 @@ def test_a_half_edited_pipeline_has_no_say(checkout, body):
 @pytest.mark.parametrize("edited", [0, 1e-5])
 def test_small_numbers_are_numbers(checkout, edited):
     """DVC writes 1e-05, which YAML 1.1 reads as text."""
-    checkout.write("params.yaml", {"mdrnet": {"lr": 1e-05}})
+    checkout.write("params.yaml", {"methods": {"toy": {"lr": 1e-05}}})
     for name in ("params.yaml", "dvc.lock"):
-        checkout.lock({}, train={"mdrnet": {"lr": 1e-05}})
+        checkout.lock({}, train={"methods.toy": {"lr": 1e-05}})
         path = checkout.root / name
         path.write_text(path.read_text().replace("1.0e-05", "1e-05"))
     checkout.commit()
-    checkout.write("params.yaml", {"mdrnet": {"lr": edited}})
+    checkout.write("params.yaml", {"methods": {"toy": {"lr": edited}}})
     assert diff().parameters == () and len(diff().unrun) == (edited == 0)
 
 
@@ -328,11 +328,11 @@ def test_flatten():
 def gaps(found) -> dict[str, set[tuple[str, str, str]]]:
     groups: dict[str, set[tuple[str, str, str]]] = {}
     for gap in found.gaps:
-        groups.setdefault(gap.reason, set()).add((gap.experiment, gap.bucket, gap.metric))
+        groups.setdefault(gap.reason, set()).add((gap.run, gap.bucket, gap.metric))
     return groups
 
 
-def test_experiments_buckets_and_metrics_of_one_revision_only(checkout):
+def test_runs_buckets_and_metrics_of_one_revision_only(checkout):
     checkout.evaluate("slots_64", 5)
     checkout.metrics("slots_32").unlink()
     checkout.edit("full", lambda content, record: (content["1-20%"].pop("SSIM"), content["1-20%"].update(LPIPS=0.1)))
@@ -374,10 +374,10 @@ def test_frechet_distances_that_measure_something_else(checkout):
     checkout.evaluate("full", 3, images=50)
     found = diff()
     assert gaps(found) == {"FD is biased in the number of images (60, then 50)": places}
-    assert {row.metric for row in found.rows if row.experiment == "full"} == {"L1_percent", "PSNR", "SSIM"}
+    assert {row.metric for row in found.rows if row.run == "full"} == {"L1_percent", "PSNR", "SSIM"}
     checkout.evaluate("full", 3)
-    checkout.lock({"data/models/attributes": "9" * 32})
-    reason = "FD in the features of another network (data/models/attributes or its name changed)"
+    checkout.lock({"data/models/look/network": "9" * 32})
+    reason = "FD in the features of another network (its weights or its name changed)"
     assert gaps(diff())[reason] == places | {("slots_32", bucket, "FD") for bucket in BUCKETS}
 
 
@@ -403,7 +403,7 @@ def test_nan_in_a_result(checkout, capsys):
 def test_a_broken_metrics_file(checkout, capsys, text, sentence):
     checkout.metrics("full").write_text(text)
     assert refused(capsys).startswith(sentence)
-    assert {row.experiment for row in diff().rows} == {"slots_32"}
+    assert {row.run for row in diff().rows} == {"slots_32"}
 
 
 # ------------------------------------------------------------------------------------------------ bad input

@@ -20,6 +20,7 @@ from replication.evaluation.uncertainty import interval
 BUCKETS = ("1-20%", "40-60%")
 REPORTED = ("L1_percent", "FD", "PSNR", "SSIM")
 IMAGES = 60
+PARAMETERS = {"profile": "toy", "methods": {"toy": {"slots": 128}}, "evaluation": {"features": "look"}}
 
 
 class Checkout:
@@ -32,7 +33,7 @@ class Checkout:
         root.mkdir(exist_ok=True)
         self.git("init", "-q")
         (root / ".gitignore").write_text("/data/\n")
-        self.write("params.yaml", {"profile": "toy", "mdrnet": {"memory": {"slots": 128}}})
+        self.write("params.yaml", PARAMETERS)
         self.lock({"data/prepared/celebahq": "0" * 32})
 
     def git(self, *arguments: str) -> str:
@@ -54,18 +55,18 @@ class Checkout:
         ran = {name: {"cmd": "true", "params": {"params.yaml": dict(params)}} for name, params in stages.items()}
         self.write("dvc.lock", {"schema": "2.0", "stages": {"all": {"cmd": "true", "outs": entries}, **ran}})
 
-    def metrics(self, experiment: str) -> Path:
-        return self.root / "reports/metrics" / f"{experiment}.json"
+    def metrics(self, run: str) -> Path:
+        return self.root / "reports/metrics" / f"{run}.json"
 
-    def edit(self, experiment: str, change) -> None:
+    def edit(self, run: str, change) -> None:
         """Rewrite a metrics file: `change(content, record)` alters both in place."""
-        content = json.loads(self.metrics(experiment).read_text())
+        content = json.loads(self.metrics(run).read_text())
         change(content, content["made_by"][0])
-        self.metrics(experiment).write_text(json.dumps(content))
+        self.metrics(run).write_text(json.dumps(content))
 
     def evaluate(
         self,
-        experiment: str,
+        run: str,
         training: int,
         *,
         better: float = 0.0,
@@ -77,9 +78,9 @@ class Checkout:
         """Results of network number `training`, whose PSNR lies `better` dB above that of another."""
         folders = []
         for seed in range(seeds):
-            folder = self.root / "data/results" / experiment
+            folder = self.root / "data/results" / run
             folder = folder / f"seed_{seed}"
-            _write_results(folder, experiment, 1000 * training + seed, better, pairs, images)
+            _write_results(folder, run, 1000 * training + seed, better, pairs, images)
             folders.append(folder)
         cards = [json.loads((folder / "card.json").read_text())["metrics"] for folder in folders]
         record = cards[0]["made_by"][0] | {"seeds": list(range(seeds))}
@@ -92,11 +93,11 @@ class Checkout:
             for bucket in BUCKETS:
                 found = {name: interval(Sample.open(folders, bucket), name) for name in REPORTED}
                 record["intervals"][bucket] = {name: [i.low, i.high] for name, i in found.items()}
-        self.metrics(experiment).parent.mkdir(parents=True, exist_ok=True)
-        self.metrics(experiment).write_text(json.dumps(content | {"made_by": [record]}))
+        self.metrics(run).parent.mkdir(parents=True, exist_ok=True)
+        self.metrics(run).write_text(json.dumps(content | {"made_by": [record]}))
 
 
-def _write_results(folder: Path, experiment: str, training: int, better: float, pairs: int, images: int) -> None:
+def _write_results(folder: Path, run: str, training: int, better: float, pairs: int, images: int) -> None:
     features, tables, metrics = {}, [], {}
     test_set = np.random.default_rng(pairs)
     real = test_set.normal(size=(images, 4)).astype(np.float32)
@@ -123,7 +124,7 @@ def _write_results(folder: Path, experiment: str, training: int, better: float, 
     words = {name: {"label": METRICS[name].label, "better": METRICS[name].better} for name in REPORTED}
     record = {
         "profile": "toy",
-        "commit": f"c0de{training}",
+        "code": f"c0de{training}",
         "image_size": 64,
         "dataset": "celebahq",
         "features": "FD (toy)",
@@ -131,7 +132,8 @@ def _write_results(folder: Path, experiment: str, training: int, better: float, 
         "protocol": {"version": 2, "images_per_bucket": dict.fromkeys(BUCKETS, images), "metrics": words},
     }
     card = {
-        "experiment": experiment,
+        "experiment": run,
+        "run": run,
         "dataset": "celebahq",
         "pairs_sha256": f"pairs {pairs}",
         "samples": dict.fromkeys(BUCKETS, 0),

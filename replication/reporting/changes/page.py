@@ -17,7 +17,7 @@ from replication.reporting.changes.rows import (
     UNKNOWN,
     VERDICTS,
     WORSE,
-    Diff,
+    RevisionChanges,
     Row,
     grouped,
     hash_text,
@@ -72,7 +72,7 @@ footer { margin-top: 3rem; border-top: 1px solid var(--line); font-size: .86rem;
 """
 
 
-def to_page(diff: Diff) -> str:
+def to_page(diff: RevisionChanges) -> str:
     """The whole page; every number is on it, those without a change folded away."""
     notable = [row for row in diff.rows if row.notable]
     notes = diff.numbered_notes(diff.rows)
@@ -118,7 +118,7 @@ def to_page(diff: Diff) -> str:
 """
 
 
-def _header(diff: Diff) -> str:
+def _header(diff: RevisionChanges) -> str:
     tone = "worse" if diff.count(WORSE) else ("improved" if diff.count(IMPROVED) else "plain")
     return (
         "<header><h1>What changed</h1>"
@@ -129,7 +129,7 @@ def _header(diff: Diff) -> str:
 
 
 def _matrix(rows: Sequence[Row]) -> str:
-    """Experiments down, buckets and metrics across, one sign a number."""
+    """Runs down, buckets and metrics across, one sign a number."""
     names = {row.metric: row.name for row in rows}
     columns = [(b, m, name) for b in dict.fromkeys(row.bucket for row in rows) for m, name in names.items()]
     present = {(row.bucket, row.metric) for row in rows}
@@ -137,10 +137,10 @@ def _matrix(rows: Sequence[Row]) -> str:
     heads: dict[str, int] = {}
     for bucket, *_ in columns:
         heads[bucket] = heads.get(bucket, 0) + 1
-    cells = {(row.experiment, row.bucket, row.metric): row for row in rows}
+    cells = {(row.run, row.bucket, row.metric): row for row in rows}
     lines = [
         '<div class="scroll" tabindex="0" role="region" aria-label="Overview, scrolls sideways">',
-        '<table class="grid matrix"><thead><tr><th scope="col" rowspan="2">experiment</th>',
+        '<table class="grid matrix"><thead><tr><th scope="col" rowspan="2">run</th>',
         *(
             f'<th class="first" scope="colgroup" colspan="{width}">{html_text(bucket)} holes</th>'
             for bucket, width in heads.items()
@@ -151,10 +151,10 @@ def _matrix(rows: Sequence[Row]) -> str:
     edge = ['class="first"' if i in first else "" for i in range(len(columns))]
     lines += [f'<th {edge[i]} scope="col">{html_text(name)}</th>' for i, (_, _, name) in enumerate(columns)]
     lines.append("</tr></thead><tbody>")
-    for experiment in dict.fromkeys(row.experiment for row in rows):
-        lines.append(f'<tr><th scope="row">{html_text(experiment)}</th>')
+    for run in dict.fromkeys(row.run for row in rows):
+        lines.append(f'<tr><th scope="row">{html_text(run)}</th>')
         for i, (bucket, metric, _) in enumerate(columns):
-            row = cells.get((experiment, bucket, metric))
+            row = cells.get((run, bucket, metric))
             side = " first" if i in first else ""
             if row is None:
                 lines.append(f'<td class="chance{side}" title="not compared">–</td>')
@@ -171,7 +171,7 @@ def _matrix(rows: Sequence[Row]) -> str:
     order = (WORSE, IMPROVED, MOVED, UNKNOWN, UNJUDGED, CHANCE, UNCHANGED)
     legend = "".join(f'<span class="{v}">{VERDICTS[v]}</span>' for v in order if v in used)
     missing = (
-        "" if len(cells) == len(columns) * len({row.experiment for row in rows}) else "<span>– not compared</span>"
+        "" if len(cells) == len(columns) * len({row.run for row in rows}) else "<span>– not compared</span>"
     )
     lines.append(f'</tbody></table></div><p class="legend">{legend}{missing}</p>')
     return "\n".join(lines)
@@ -188,9 +188,9 @@ def _table(rows: Sequence[Row], notes: dict[str, int]) -> str:
         *(f'<th scope="col"{_text(i in text_columns)}>{html_text(head)}</th>' for i, head in enumerate(heads)),
         "</tr></thead>",
     ]
-    for experiment in dict.fromkeys(row.experiment for row in rows):
-        own = [row for row in rows if row.experiment == experiment]
-        head = f'<th scope="rowgroup" rowspan="{len(own)}">{html_text(experiment)}</th>'
+    for run in dict.fromkeys(row.run for row in rows):
+        own = [row for row in rows if row.run == run]
+        head = f'<th scope="rowgroup" rowspan="{len(own)}">{html_text(run)}</th>'
         lines.append("<tbody>")
         for i, row in enumerate(own):
             _, *cells = row.cells([notes[note] for note in row.notes])
@@ -237,10 +237,11 @@ def _effect(row: Row) -> str:
     )
 
 
-def _sources(diff: Diff) -> str:
+def _sources(diff: RevisionChanges) -> str:
     lines = [f"<li>{html_text(f'{title}: {text}')}</li>" for title, text in diff.sources()]
-    unchanged = [title for title, changed in (("parameters", diff.parameters), ("data", diff.data)) if not changed]
-    if unchanged:
+    if diff.layouts:
+        lines.append(f"<li>parameters: {html_text(diff.layouts)}</li>")
+    if unchanged := diff.unchanged():
         lines.append(f"<li>{' and '.join(unchanged)}: unchanged</li>")
     parts = [f'<ul class="plain">{"".join(lines)}</ul>']
     if diff.parameters:

@@ -1,6 +1,6 @@
 """A comparison of two revisions as an aligned table for the terminal and as Markdown.
 
-`pipeline.diff.compare` fills these classes; `diff_page` makes them an HTML page. Everything printed comes from one
+`history.comparison.compare` fills these classes; `page` makes them an HTML page. Everything printed comes from one
 list of cells per row, so the three forms cannot disagree.
 """
 
@@ -28,7 +28,7 @@ VERDICTS = {
     UNJUDGED: "~ no interval defined",
     UNCHANGED: "= unchanged",
 }
-HEAD = ("experiment", "holes", "metric", "old", "new", "change", "95% interval", "verdict", "basis")
+HEAD = ("run", "holes", "metric", "old", "new", "change", "95% interval", "verdict", "basis")
 _COLOURS = {WORSE: "31;1", IMPROVED: "32", MOVED: "33", UNKNOWN: "33"}
 _LISTED = 12  # parameters and hashes that the short form lists
 
@@ -43,7 +43,7 @@ class Row:
     have no interval by their definition.
     """
 
-    experiment: str
+    run: str
     bucket: str
     metric: str
     label: str
@@ -102,7 +102,7 @@ class Row:
         if basis and self.seeds > 1:
             basis += f", {self.seeds} seeds"
         return (
-            self.experiment,
+            self.run,
             self.bucket,
             self.name,
             self._number(self.old),
@@ -119,10 +119,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Gap:
-    """Something that was not compared, and why. Without a metric: the whole experiment. broken: nobody wanted it."""
+    """Something that was not compared, and why. Without a metric: the whole run. broken: nobody wanted it."""
 
     reason: str
-    experiment: str
+    run: str
     bucket: str = ""
     metric: str = ""
     broken: bool = False
@@ -130,20 +130,22 @@ class Gap:
 
 @dataclass(frozen=True)
 class Origin:
-    """The commits of the code that made the results of some experiments."""
+    """The code that made the results of some runs: its digest in words, or a commit where only that is recorded."""
 
     old: str
     new: str
-    experiments: tuple[str, ...]
+    runs: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Diff:
+class RevisionChanges:
     """Everything that differs between the results of two revisions, named `old` and `new`.
 
-    code: last commits that touched the code. parameters, data: (key, old, new) of what the results were made with and
-    differs, `ABSENT` where there is none. rows: every compared number. gaps: every number that was not compared.
-    unrun: parameters that were edited and not run, one sentence each.
+    code: the commits of the revisions that last touched the code. parameters, data: (key, old, new) of what the
+    results were made with and differs, `ABSENT` where there is none. rows: every compared number. gaps: every number
+    that was not compared. unrun: parameters that were edited and not run, one sentence each. layouts: a sentence where
+    the two write their parameters so differently that only a part of them could be held against each other, else
+    empty.
     """
 
     old: str
@@ -155,6 +157,7 @@ class Diff:
     rows: tuple[Row, ...]
     gaps: tuple[Gap, ...]
     unrun: tuple[str, ...] = ()
+    layouts: str = ""
 
     def count(self, verdict: str) -> int:
         return sum(row.verdict == verdict for row in self.rows)
@@ -223,13 +226,18 @@ class Diff:
         notes = dict.fromkeys(note for row in rows for note in row.notes)
         return {note: number for number, note in enumerate(notes, 1)}
 
+    def unchanged(self) -> list[str]:
+        """Which of parameters and data are known to be the same."""
+        same = {"parameters": not self.parameters and not self.layouts, "data": not self.data}
+        return [title for title, unchanged in same.items() if unchanged]
+
     def sources(self) -> list[tuple[str, str]]:
         """(title, text): the code behind both sides."""
-        lines = [("code", same_or_arrow(*self.code))]
-        most = max(self.origins, key=lambda origin: len(origin.experiments), default=None)
+        lines = [("commits", same_or_arrow(*self.code))]
+        most = max(self.origins, key=lambda origin: len(origin.runs), default=None)
         for origin in self.origins:
-            rest = "all experiments" if len(self.origins) == 1 else "all other experiments"
-            who = rest if origin is most else ", ".join(origin.experiments)
+            rest = "all runs" if len(self.origins) == 1 else "all other runs"
+            who = rest if origin is most else ", ".join(origin.runs)
             lines.append(("results", f"made by {same_or_arrow(origin.old, origin.new)} ({who})"))
         return lines
 
@@ -260,23 +268,23 @@ def grouped(gaps: Iterable[Gap]) -> list[tuple[Gap, str]]:
 def _places(gaps: Sequence[Gap]) -> str:
     cells: dict[str, list[tuple[str, str]]] = {}
     for gap in gaps:
-        cells.setdefault(gap.experiment, []).append((gap.bucket, gap.metric))
+        cells.setdefault(gap.run, []).append((gap.bucket, gap.metric))
     alike: dict[tuple[tuple[str, str], ...], list[str]] = {}
-    for experiment, own in cells.items():
-        alike.setdefault(tuple(own), []).append(experiment)
+    for run, own in cells.items():
+        alike.setdefault(tuple(own), []).append(run)
     parts = []
-    for own, experiments in alike.items():
+    for own, runs in alike.items():
         metrics = dict.fromkeys(metric for _, metric in own if metric)
         by_metric = {m: ", ".join(bucket for bucket, metric in own if metric == m) for m in metrics}
         what = "; ".join(f"{metric} in {places}" for metric, places in by_metric.items())
-        parts.append(f"{', '.join(experiments)}" + (f" ({what})" if what else ""))
+        parts.append(f"{', '.join(runs)}" + (f" ({what})" if what else ""))
     return "; ".join(parts)
 
 
 # ------------------------------------------------------------------------------------------------ terminal
 
 
-def to_text(diff: Diff, *, every: bool = False, colour: bool = False) -> str:
+def to_text(diff: RevisionChanges, *, every: bool = False, colour: bool = False) -> str:
     """For the terminal. every: also the rows without a change. colour: with ANSI codes."""
     rows = [row for row in diff.rows if every or row.notable]
     notes = diff.numbered_notes(rows)
@@ -291,6 +299,8 @@ def to_text(diff: Diff, *, every: bool = False, colour: bool = False) -> str:
         texts = [f"{key}  {words(old)} → {words(new)}" for key, old, new in shown]
         if len(shown) < len(changed):
             texts.append(f"and {len(changed) - len(shown)} more (--all lists them)")
+        if title == "parameters" and diff.layouts:
+            texts.append(diff.layouts)
         texts = texts or ["unchanged"]
         lines += [f"  {title if i == 0 else '':<10}  {text}" for i, text in enumerate(texts)]
     shown = diff.unrun if every else diff.unrun[:_LISTED]
@@ -329,7 +339,7 @@ def _wrapped(text: str, indent: str = "") -> str:
 # ------------------------------------------------------------------------------------------------ Markdown
 
 
-def to_markdown(diff: Diff, *, every: bool = False) -> str:
+def to_markdown(diff: RevisionChanges, *, every: bool = False) -> str:
     """As a Markdown document, for a comment on a change. every: also the rows without a change."""
     rows = [row for row in diff.rows if every or row.notable]
     notes = diff.numbered_notes(rows)
@@ -357,8 +367,9 @@ def to_markdown(diff: Diff, *, every: bool = False) -> str:
             for key, old, new in changed:
                 table.append(markdown_row([markdown_text(text) for text in (key, words(old), words(new))]))
             parts.append("\n".join(table))
-    unchanged = [title for title, changed in (("parameters", diff.parameters), ("data", diff.data)) if not changed]
-    if unchanged:
+    if diff.layouts:
+        parts.append(f"Parameters: {markdown_text(diff.layouts)}.")
+    if unchanged := diff.unchanged():
         parts.append(f"Unchanged: {' and '.join(unchanged)}.")
     if diff.unrun:
         parts.append("Edited and not run:\n\n" + "\n".join(f"- {markdown_text(text)}" for text in diff.unrun))

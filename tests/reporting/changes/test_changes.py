@@ -13,9 +13,9 @@ from replication.reporting.changes.rows import (
     ABSENT,
     HEAD,
     VERDICTS,
-    Diff,
     Gap,
     Origin,
+    RevisionChanges,
     Row,
     grouped,
     to_markdown,
@@ -24,7 +24,7 @@ from replication.reporting.changes.rows import (
 
 NOTE = "unpaired: per-image results of HEAD are not in DVC's cache; `dvc pull` or `dvc repro` there brings them"
 ROW = Row(
-    experiment="full",
+    run="full",
     bucket="20-40%",
     metric="PSNR",
     label="PSNR",
@@ -41,14 +41,17 @@ ROW = Row(
 )
 CHANCE = dataclasses.replace(ROW, metric="SSIM", label="SSIM", old=0.8, new=0.8004, significant=False, p=1.0)
 WORSE = dataclasses.replace(ROW, metric="FD", label="FD", better=-1, basis="unpaired", notes=(NOTE,))
-SAME = dataclasses.replace(ROW, experiment="slots_32", new=25.5, interval=None, p=None, significant=False, basis="")
+SAME = dataclasses.replace(ROW, run="slots_32", new=25.5, interval=None, p=None, significant=False, basis="")
 UNKNOWN = dataclasses.replace(ROW, metric="LPIPS", interval=None, p=None, significant=False, basis="", notes=("why",))
-DIFF = Diff(
+DIFF = RevisionChanges(
     old="HEAD (1234567)",
     new="workspace",
     code=("1234567", "89abcde"),
-    origins=(Origin("c0ffee1", "c0ffee2", ("full", "slots_32")), Origin("c0ffee1", "c0ffee1", ("<new>",))),
-    parameters=(("mdrnet.memory.slots", 128, 64), ("experiments.full_b.seed", ABSENT, None)),
+    origins=(
+        Origin("commit c0ffee1", "code c0ffee2", ("full", "slots_32")),
+        Origin("code c0ffee2", "code c0ffee2", ("<new>",)),
+    ),
+    parameters=(("methods.mdrnet.memory.slots", 128, 64), ("runs.mdrnet.full_b.seeds", ABSENT, None)),
     data=(("data/prepared/ffhq", "a" * 32, "b" * 32),),
     rows=(ROW, CHANCE, WORSE, SAME, UNKNOWN),
     gaps=(
@@ -113,7 +116,7 @@ def test_sentences():
 
 
 def test_gaps_are_grouped_and_complete():
-    gaps = [Gap("why", experiment, bucket, metric) for experiment in "ab" for bucket in "xy" for metric in ("P", "Q")]
+    gaps = [Gap("why", run, bucket, metric) for run in "ab" for bucket in "xy" for metric in ("P", "Q")]
     ((_, text),) = grouped([*gaps, Gap("why", "c", "x", "P")])
     assert text == "why: a, b (P in x, y; Q in x, y); c (P in x)"
 
@@ -122,7 +125,7 @@ def test_terminal():
     text = to_text(DIFF)
     lines = text.splitlines()
     assert lines[0] == "HEAD (1234567) → workspace" and "\x1b" not in text
-    start = next(i for i, line in enumerate(lines) if line.startswith("experiment"))
+    start = next(i for i, line in enumerate(lines) if line.startswith("run "))
     head, first = lines[start : start + 2]
     assert re.split(r" {2,}", first)[2:] == [
         "PSNR ↑", "25.500", "25.900", "+0.400", "[+0.100, +0.700]", "▲ improved", "paired, 300 images"
@@ -133,9 +136,11 @@ def test_terminal():
         assert first[: head.index(title) + len(title)].endswith(("25.500", "25.900", "+0.400"))
     assert "SSIM" not in text and "slots_32  20" not in text and "(--all lists them)" in text
     assert "unpaired, 300 images [1]" in text and f"[1] {NOTE}" in lines
-    assert "mdrnet.memory.slots  128 → 64" in text and "experiments.full_b.seed  (none) → null" in text
+    assert "methods.mdrnet.memory.slots  128 → 64" in text and "runs.mdrnet.full_b.seeds  (none) → null" in text
     assert "data/prepared/ffhq  aaaaaaaa → bbbbbbbb" in text
-    assert "made by c0ffee1 → c0ffee2 (all other experiments)" in text
+    assert "made by commit c0ffee1 → code c0ffee2 (all other runs)" in text
+    assert "made by code c0ffee2 in both (<new>)" in text
+    assert "  commits     1234567 → 89abcde" in lines
     everything = to_text(DIFF, every=True)
     assert "· within chance" in everything and "= unchanged" in everything and "--all" not in everything
 
@@ -158,12 +163,12 @@ def test_markdown():
     table = [line for line in text.splitlines() if line.startswith("| full")]
     assert len(table) == 3 and all(line.count(" | ") == len(HEAD) - 1 for line in table)
     assert "**▼ worse**" in text and f"1. {NOTE.replace('`', chr(92) + '`')}" in text
-    assert "\\<new\\>" in text and "| mdrnet.memory.slots | 128 | 64 |" in text
+    assert "\\<new\\>" in text and "| methods.mdrnet.memory.slots | 128 | 64 |" in text
     assert "slots\\_32 |" in to_markdown(DIFF, every=True)
     assert "Unchanged: parameters and data." in to_markdown(dataclasses.replace(DIFF, parameters=(), data=()))
 
 
-def page_text(diff: Diff) -> tuple[ElementTree.Element, str]:
+def page_text(diff: RevisionChanges) -> tuple[ElementTree.Element, str]:
     """The page parsed strictly (every tag closed), and its words."""
     page = to_page(diff).removeprefix("<!DOCTYPE html>\n")
     root = ElementTree.fromstring(re.sub(r"<(meta[^>]*)>", r"<\1/>", page))
@@ -186,7 +191,7 @@ def test_page_fetches_nothing():
     assert "default-src 'none'" in page and not re.search(r"(src|href)=|url\(|@import|<script", page)
 
 
-def test_overview_has_every_experiment_and_number():
+def test_overview_has_every_run_and_number():
     root, _ = page_text(DIFF)
     matrix = next(table for table in root.iter("table") if "matrix" in table.get("class"))
     cells = {
@@ -221,3 +226,13 @@ def test_a_diff_without_rows_has_a_page():
 def test_every_verdict_has_a_sign_of_its_own():
     signs = [words.split(" ", 1)[0] for words in VERDICTS.values()]
     assert len(set(signs)) == len(signs) == 7
+
+
+def test_a_part_of_the_parameters_that_could_not_be_compared_is_said_in_every_form():
+    moved = dataclasses.replace(DIFF, parameters=(), layouts="written in another layout since")
+    assert "  parameters  written in another layout since" in to_text(moved).splitlines()
+    assert "Parameters: written in another layout since." in to_markdown(moved)
+    assert "parameters: written in another layout since" in page_text(moved)[1]
+    for text in (to_text(moved), to_markdown(moved), page_text(moved)[1]):
+        assert "parameters: unchanged" not in text and "parameters  unchanged" not in text
+        assert "Unchanged: parameters" not in text
