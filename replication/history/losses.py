@@ -80,8 +80,8 @@ def _columns(path: Path, count: int) -> dict[str, list[float | None]]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = [row for row, _ in zip(csv.DictReader(file), range(count), strict=False)]
-        columns = {name: [_number(row[name]) for row in rows] for name in (rows[0] if rows else ()) if name}
-        columns["step"] = [int(step) for step in columns["step"]]
+        columns = {name: [_number(row[name]) for row in rows] for name in (rows[0] if rows else ())}
+        columns["step"] = [int(row["step"]) for row in rows]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} is not the history of a training: it needs a column `step` and numbers") from error
     return {name: values for name, values in columns.items() if name not in _NO_LOSSES}
@@ -89,7 +89,7 @@ def _columns(path: Path, count: int) -> dict[str, list[float | None]]:
 
 def _number(text: str) -> float | None:
     """Python writes a float so that reading gives the same float again; an empty cell is a gap."""
-    return float(text) if text else None
+    return None if text == "" else float(text)
 
 
 def write_golden(
@@ -230,6 +230,8 @@ def _common(old: Revision, new: Revision) -> tuple[Losses, Losses]:
         order.insert(0, tuple("histories" if side.commit is None else "file" for side in (old, new)))
     found: dict[tuple[int, str], Losses | None] = {}
     for kind in order:
+        if kind == ("file", "file") and any(found.get((n, "histories")) for n, s in enumerate((old, new)) if not s.commit):
+            break  # what was trained in the workspace is what is asked about, not the file beside it
         for number, side in enumerate((old, new)):
             if (number, kind[number]) not in found:
                 found[number, kind[number]] = kinds[kind[number]](side)

@@ -337,7 +337,7 @@ def in_one_layout(
     them. Else both come back as they are, with no sentence.
     """
     flat = [dict(old), dict(new)]
-    older = [not any(key.startswith("methods.") for key in side) for side in flat]
+    older = [any(key.startswith(("experiments.", "baselines.")) for key in side) for side in flat]
     if older[0] == older[1]:
         return (flat[0], flat[1]), ""
     before, after = flat[older.index(True)], flat[older.index(False)]

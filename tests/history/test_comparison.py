@@ -284,6 +284,59 @@ def test_runs_that_were_added_or_removed_and_not_run(checkout):
     assert found.unrun[1].startswith("runs.toy.wide.dataset is celebahq in params.yaml of the workspace")
 
 
+def test_a_renamed_stage_has_no_say(checkout):
+    """dvc.lock keeps what dvc.yaml no longer has."""
+    body = {"cmd": "true", "params": ["runs.toy.${key}"]}
+    checkout.write("params.yaml", PARAMETERS | {"runs": {"toy": {"full": {"dataset": "celebahq"}}}})
+    checkout.write("dvc.yaml", {"stages": {"train_toy": {"foreach": "${runs.toy}", "do": body}}})
+    checkout.lock({}, **{"train_toy@full": {"runs.toy.full": {"dataset": "celebahq"}}, "train@full": {"toy": {"a": 1}}})
+    with open_revision("workspace") as revision:
+        assert "toy.a" not in revision.parameters and revision.parameters["runs.toy.full.dataset"] == "celebahq"
+
+
+def test_a_revision_from_before_methods_and_runs(checkout, capsys):
+    """Its results have a commit and no digest of the code, its parameters a section of each system at the top."""
+    checkout.write(
+        "params.yaml",
+        {
+            "seed": 0,
+            "toy": {"slots": 64, "bank_pairs": 8},
+            "run": {"device": "cpu"},
+            "experiments": {"full": {"dataset": "celebahq"}},
+            "baselines": {"slots_32": {"method": "other", "dataset": "ffhq"}},
+        },
+    )
+    for run in ("full", "slots_32"):
+        checkout.edit(run, lambda content, record: record.update(commit=record.pop("code")[:4] + "abc"))
+    old = checkout.commit("the layout of old")
+    runs = {"toy": {"full": {"dataset": "celebahq"}}, "other": {"slots_32": {"dataset": "celebahq"}}}
+    sections = {"toy": {"slots": 128}, "other": {"width": 4}}
+    checkout.write("params.yaml", {"seed": 0, "compute": {"device": "cpu"}, "methods": sections, "runs": runs})
+    checkout.evaluate("full", 1)
+    checkout.evaluate("slots_32", 2)
+    found = diff(old)
+    changed = (("methods.toy.slots", 64, 128), ("runs.other.slots_32.dataset", "ffhq", "celebahq"))
+    assert found.parameters == changed and {row.verdict for row in found.rows} == {UNCHANGED}
+    assert found.layouts == (
+        "written in another layout since: 2 keys of the older one and 1 of the newer one have no counterpart, and are "
+        "not compared"
+    )
+    assert [(origin.old, origin.new) for origin in found.origins] == [
+        ("commit c0deabc", "code c0de1000"),
+        ("commit c0deabc", "code c0de2000"),
+    ]
+    with open_revision("workspace") as new, open_revision(old) as before:
+        back = compare(new, before)
+    assert back.parameters == tuple((key, b, a) for key, a, b in changed) and back.layouts == found.layouts
+    assert main(["diff", old]) == 0
+    assert "written in another layout since" in capsys.readouterr().out
+
+
+def test_results_that_do_not_say_what_made_them(checkout):
+    checkout.edit("full", lambda content, record: record.pop("code"))
+    assert ("code c0de1000", "not recorded") in {(origin.old, origin.new) for origin in diff().origins}
+
+
 @pytest.mark.parametrize(
     "body",
     ["train:", "train: {deps: [a]}", "train: {foreach: , do: {cmd: a}}", "train: {foreach: [a]}", "train: {cmd: 3}"],
@@ -437,7 +490,9 @@ def test_a_repository_without_commits(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize("name", ["params.yaml", "dvc.lock"])
 def test_broken_yaml(checkout, capsys, name):
     (checkout.root / name).write_text("a: [")
-    assert refused(capsys) == f"{name} in the workspace is not valid YAML"
+    assert refused(capsys).startswith(f"{name} in the workspace is not valid YAML at line 2: ")
+    (checkout.root / name).write_text("a: 1\na: 2\n")
+    assert refused(capsys) == f"{name} in the workspace: a is given twice, at lines 1 and 2"
 
 
 # ------------------------------------------------------------------------------------------------ outputs and DVC

@@ -98,6 +98,21 @@ def test_a_later_run_of_a_stage_before_is_not_told_as_the_past(checkout):
     assert "NOT THE RUN" not in lineage("reports/total.txt")
 
 
+def test_a_record_of_another_run_than_the_file_is_not_told_as_its_past(checkout):
+    """As after `dvc checkout`, or where DVC's run cache had the output: records are not DVC's, and stay."""
+    (checkout / "reports/total.txt").write_text("2")
+    run("count")
+    (checkout / "reports/total.txt").write_text("1")
+    records.digest_of.cache_clear()
+    story = lineage("reports/total.txt").splitlines()
+    assert story[1] == "  state       as its stage wrote it"
+    assert story[2] == "  NOT THE RUN told below, which made another one: this one came out of DVC's cache"
+    (checkout / "reports/total.txt").write_text("3")
+    records.digest_of.cache_clear()
+    assert "NOT THE RUN" not in lineage("reports/total.txt")
+    assert "reports/total.txt was CHANGED since" in lineage("reports/total.txt")
+
+
 def test_of_a_shared_folder_nobody_is_accused(checkout):
     """`total` depends on a folder with the outs of two stages, of which one is run anew."""
     (checkout / "dvc.yaml").write_text("""

@@ -12,7 +12,8 @@ import pytest
 
 from replication.errors import InputError
 from replication.graph.stages import load_stages
-from replication.history.made_by import COMMIT_VARIABLE, INPUTS_VARIABLE
+from replication.history.commit import COMMIT_VARIABLE
+from replication.history.made_by import INPUTS_VARIABLE
 from replication.history.records import ChangedInputsError, Inputs, record_path, recorded
 
 DVC_YAML = """
@@ -94,6 +95,40 @@ def test_the_digest_follows_inputs_and_nothing_else(checkout):
     assert Inputs.read(stage()).digest() != before
 
 
+SOURCES_YAML = """
+stages:
+  train_toy@wide:
+    cmd: python -m replication train wide
+    deps: [replication/layers/toy.py, replication/papers/toy, notebooks/train.ipynb, faces]
+    outs: [total.txt]
+"""
+
+
+def test_sources_are_watched_but_not_in_the_digest_of_results(checkout):
+    """`code` has them without their comments: a better comment must not change a tracked result."""
+    (checkout / "dvc.yaml").write_text(SOURCES_YAML)
+    sources = ("replication/layers/toy.py", "replication/papers/toy/claims.py", "notebooks/train.ipynb")
+    for name in (*sources, "replication/papers/toy/table1.csv"):
+        (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+        (checkout / name).write_text("1\n")
+    one = load_stages()["train_toy@wide"]
+    before = Inputs.read(one)
+    assert {*before.files} == {
+        "replication/layers/toy.py", "replication/papers/toy", "notebooks/train.ipynb", "faces"
+    }  # fmt: skip
+    for name in sources:
+        (checkout / name).write_text("1  # why\n")
+        assert Inputs.read(one).digest() == before.digest()
+        assert name in before.changed()
+    (checkout / "replication/papers/toy/table1.csv").write_text("2\n")
+    assert Inputs.read(one).digest() != before.digest()
+
+
+def test_records_lie_by_the_stage_and_its_item():
+    assert record_path("train_toy@wide").as_posix() == "data/records/train_toy/wide.json"
+    assert record_path("masks").as_posix() == "data/records/masks.json"
+
+
 CHANGES = {
     "faces/a": lambda root: (root / "faces" / "a").write_text("other"),
     "faces/new": lambda root: (root / "faces" / "new").write_text("1"),
@@ -126,6 +161,9 @@ def test_a_missing_input_is_named_before_the_stage_runs(checkout):
 
 
 def test_a_failing_stage_leaves_no_record_and_no_environment(checkout):
+    with recorded(stage()):
+        (checkout / "total.txt").write_text("3")
+    assert record_path("count").is_file()  # of an earlier run, whose results the next one replaces
     with pytest.raises(ZeroDivisionError), recorded(stage()):
         _ = 1 / 0
     assert not record_path("count").exists() and INPUTS_VARIABLE not in os.environ
