@@ -142,7 +142,7 @@ class Run(Settings):
     """One kind of network to train: a data set, and whatever differs from its system's section."""
 
     dataset: str | None = Field(None, description="key of `data`")
-    protocol: str | None = Field(None, description="key of `protocols`; null = not measured")
+    protocol: str | None = Field(None, description="key of `protocols`; of systems that inpaint")
     seeds: Count | None = Field(None, description="how often it is trained; null = the profile's `seeds`")
     change: dict[str, Any] = Field(default_factory=dict, description="keys of its system's section that differ")
 
@@ -296,7 +296,9 @@ def _run_faults(p: Parameters, one: Method, name: str, run: Run, path: str) -> I
     if run.dataset is not None and run.dataset not in p.data:
         yield f"{path}.dataset", f"{run.dataset!r} is no data set{hint(run.dataset, p.data)}"
         return
-    if run.protocol is not None and not one.inpaints:
+    if run.protocol is None and one.inpaints:
+        yield f"{path}.protocol", f"needed{hint('', p.protocols)}"
+    elif run.protocol is not None and not one.inpaints:
         yield f"{path}.protocol", f"{one.title} completes no faces, so no protocol measures it"
     elif run.protocol is not None and run.protocol not in p.protocols:
         yield f"{path}.protocol", f"{run.protocol!r} is no protocol{hint(run.protocol, p.protocols)}"

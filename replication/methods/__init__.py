@@ -127,6 +127,7 @@ class Method:
     inpaints: whether its runs complete faces; others are not measured by a protocol.
     curves: scalars of its histories that `dvc plots` shows.
     panels: pictures of the inside of a run, beside those that are drawn of every Trace.
+    shown: the run whose inside the pipeline shows in a notebook of its own.
     """
 
     name: str
@@ -138,6 +139,7 @@ class Method:
     inpaints: bool = True
     curves: tuple[str, ...] = ()
     panels: tuple[Panel, ...] = ()
+    shown: str | None = None
 
     def part(self, name: str) -> Part:
         """A part by name."""
