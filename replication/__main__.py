@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 
+from replication import verbs
 from replication.command_line import parser
 from replication.errors import InputError, RunError
 
@@ -22,7 +23,7 @@ def main(argv: list[str] | None = None) -> int:
     logging.getLogger("papermill").setLevel(logging.WARNING)
     logging.getLogger("matplotlib").setLevel(logging.WARNING)
     try:
-        code = arguments.function(arguments)
+        code = getattr(verbs, arguments.verb.replace("-", "_"))(arguments)
         sys.stdout.flush()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -8,7 +8,6 @@ import re
 from pathlib import Path
 from typing import NoReturn
 
-from replication import verbs
 from replication.atomic import write_text
 
 PAGE = Path("docs/command_line.md")
@@ -25,52 +24,47 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parser() -> argparse.ArgumentParser:
-    """The parser of all verbs; the namespace's `function` runs the verb."""
+    """The parser of all verbs; `verbs` has a function of each name."""
     whole = _Parser(prog="python -m replication", description="Everything that the notebooks do, without notebooks.")
     found = whole.add_subparsers(dest="verb", required=True, metavar="VERB")
 
-    def verb(name: str, function, text: str) -> argparse.ArgumentParser:
-        sub = found.add_parser(name, help=text, description=text)
-        sub.set_defaults(function=function)
-        return sub
+    def verb(name: str, text: str) -> argparse.ArgumentParser:
+        return found.add_parser(name, help=text, description=text)
 
-    one = verb("profile", verbs.profile, "make a packaged profile the active params.yaml")
+    one = verb("profile", "make a packaged profile the active params.yaml")
     one.add_argument("name", help="smoke, demo, photos or paper")
     keep = "leave params.yaml alone, edits included, if it is of this profile"
     one.add_argument("--keep", action="store_true", help=keep)
-    one = verb("pipeline", verbs.pipeline, "write dvc.yaml, the schema of params.yaml and docs/command_line.md")
+    one = verb("pipeline", "write dvc.yaml, the schema of params.yaml and docs/command_line.md")
     one.add_argument("--check", action="store_true", help="only refuse a dvc.yaml that is stale, with the difference")
     text = "data sets and weights that can be fetched: what, terms, places, state here"
-    verb("sources", verbs.sources, text).add_argument("name", nargs="?", help="all that is known of one of them")
-    one = verb("download", verbs.download, "fetch data sets and weights into data/raw, checked and resumed")
+    verb("sources", text).add_argument("name", nargs="?", help="all that is known of one of them")
+    one = verb("download", "fetch data sets and weights into data/raw, checked and resumed")
     one.add_argument("name", nargs="*", help="a name that `sources` lists")
     one.add_argument("--profile", action="store_true", help="all that the active params.yaml needs")
-    one = verb("doctor", verbs.doctor, "what a profile needs, what of it is missing here, and how long it will take")
+    one = verb("doctor", "what a profile needs, what of it is missing here, and how long it will take")
     one.add_argument("--profile", metavar="NAME", help="a packaged profile (default: the active params.yaml)")
     one.add_argument("--quick", action="store_true", help="do not measure the speed of this machine (20 s)")
-    verb("data", verbs.data, "draw or pack one set of faces").add_argument("dataset", help="a key of `data`")
+    verb("data", "draw or pack one set of faces").add_argument("dataset", help="a key of `data`")
     text = "list the stages whose folders of photos are not as they were packed; DVC does not watch those"
-    verb("sources-changed", verbs.sources_changed, text)
-    verb("masks", verbs.masks, "make the masks and the frozen evaluation pairs of every protocol")
-    one = verb("train", verbs.train, "train the parts of one run (also under torchrun)")
+    verb("sources-changed", text)
+    verb("masks", "make the masks and the frozen evaluation pairs of every protocol")
+    one = verb("train", "train the parts of one run (also under torchrun)")
     one.add_argument("run", help="a key below `runs` in params.yaml")
     one.add_argument("--part", metavar="NAME", help="only this part (default: all, in their order)")
     one.add_argument("--repeat", type=int, metavar="K", help="only its K-th training, from 0 (default: every seed)")
-    one = verb("part", verbs.part, "compute what a system needs once for a data set")
+    one = verb("part", "compute what a system needs once for a data set")
     one.add_argument("part", metavar="SYSTEM.PART", help="such as mdrnet.first_stage")
     one.add_argument("dataset", help="a key of `data`")
     text = "measure one run on the frozen pairs of its protocol"
-    verb("evaluate", verbs.evaluate, text).add_argument("run", help="a key below `runs` in params.yaml")
-    for name, function, text in (
-        ("tables", verbs.tables, "write the result tables"),
-        ("figures", verbs.figures, "draw the figures"),
-    ):
-        verb(name, function, text).add_argument("paper", nargs="?", help="of this paper only (a folder of papers/)")
-    verb("costs", verbs.costs, "write the table of what every training cost")
-    verb("plots", verbs.plots, "write the tables behind `dvc plots`, and the curves as pictures")
-    verb("claims", verbs.claims, "judge every claim on its paper's numbers and on the measured ones")
-    verb("site", verbs.site, "join everything in reports/index.html")
-    one = verb("inspect", verbs.inspect, "look inside a trained run on one test pair: PNG files of every panel")
+    verb("evaluate", text).add_argument("run", help="a key below `runs` in params.yaml")
+    for name, text in (("tables", "write the result tables"), ("figures", "draw the figures")):
+        verb(name, text).add_argument("paper", nargs="?", help="of this paper only (a folder of papers/)")
+    verb("costs", "write the table of what every training cost")
+    verb("plots", "write the tables behind `dvc plots`, and the curves as pictures")
+    verb("claims", "judge every claim on its paper's numbers and on the measured ones")
+    verb("site", "join everything in reports/index.html")
+    one = verb("inspect", "look inside a trained run on one test pair: PNG files of every panel")
     one.add_argument("run", help="a key below `runs` in params.yaml")
     one.add_argument("--bucket", help="a bucket of its protocol, such as 20-40%% (default: the last)")
     one.add_argument("--pair", type=int, default=0, help="number of the test pair within the bucket (0)")
@@ -78,20 +72,20 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("-o", "--option", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help=option)
     one.add_argument("--out", metavar="FOLDER", help="where the pictures go (inspected/RUN)")
     text = "which results changed between two git revisions by more than chance; exit code 1 if any got worse"
-    one = verb("diff", verbs.diff, text)
+    one = verb("diff", text)
     one.add_argument("old", nargs="?", default="HEAD", metavar="A", help="a git revision (HEAD)")
     one.add_argument("new", nargs="?", default="workspace", metavar="B", help="a git revision (the workspace)")
     one.add_argument("--all", action="store_true", help="list every number, not only those that changed")
     one.add_argument("--markdown", metavar="FILE", help="write the same as Markdown")
     one.add_argument("--html", metavar="FILE", help="write it as one self-contained page")
     text = "whether the first losses of every training are those of another revision; exit code 1 if not"
-    one = verb("compare-losses", verbs.compare_losses, text)
+    one = verb("compare-losses", text)
     one.add_argument("old", nargs="?", default="HEAD", metavar="A", help="a git revision (HEAD)")
     one.add_argument("new", nargs="?", default="workspace", metavar="B", help="a git revision (the workspace)")
     one.add_argument("--tolerance", type=float, default=0.0, help="relative difference that is allowed (0)")
     text = "where a table, figure, metrics file or any other output came from"
-    verb("provenance", verbs.provenance, text).add_argument("file", help="an output of the pipeline")
-    one = verb("execute", verbs.execute, "run a notebook as a pipeline stage does (papermill, checked and normalised)")
+    verb("provenance", text).add_argument("file", help="an output of the pipeline")
+    one = verb("execute", "run a notebook as a pipeline stage does (papermill, checked and normalised)")
     one.add_argument("notebook")
     one.add_argument("output")
     one.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))

@@ -89,20 +89,20 @@ def test_a_bad_parameter(capsys, here):
     capsys.readouterr()
     file = here / "params.yaml"
     file.write_text(file.read_text().replace("slots: 128", "slotz: 128", 1))
-    assert refused(capsys, "masks").startswith("mdrnet.memory.slotz: unknown key; did you mean 'slots'?")
+    assert refused(capsys, "masks").startswith("methods.mdrnet.memory.slotz: unknown key; did you mean 'slots'?")
 
 
 @pytest.mark.parametrize("verb", ["train", "evaluate"])
-def test_an_experiment_that_does_not_exist(capsys, verb):
+def test_a_run_that_does_not_exist(capsys, verb):
     main(["profile", "smoke"])
     capsys.readouterr()
-    assert refused(capsys, verb, "ful").startswith("experiment 'ful' does not exist; did you mean 'full'?")
+    assert refused(capsys, verb, "ful").startswith("run 'ful' does not exist; did you mean 'full'?")
 
 
 def test_what_was_not_prepared_is_named(capsys):
     main(["profile", "smoke"])
     capsys.readouterr()
-    assert "celebahq" in refused(capsys, "coarse", "celebahq")
+    assert "celebahq" in refused(capsys, "train", "pconv")
     assert "has been trained yet" in refused(capsys, "evaluate", "full")
 
 
