@@ -20,7 +20,7 @@ from replication.evaluation.evaluate import DECIMALS, evaluate
 from replication.evaluation.perceptual_distance import PerceptualDistance
 from replication.evaluation.uncertainty import Sample, interval
 from replication.history.made_by import stamp
-from replication.stages.opening import dataset_of, load_extractor, load_inpainter
+from replication.methods.opening import dataset_of, load_extractor, load_inpainter
 
 
 def evaluate_experiment(parameters: Parameters, name: str) -> dict[str, Any]:
