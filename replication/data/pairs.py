@@ -302,9 +302,13 @@ class EvaluationPairs:
 
         The table's own sha256 has rows and names only, and another data set may have the same ones.
         """
-        holes = "masks_sha256" if self.own_holes is None else "holes_sha256"
-        shown = (self.card[key] for key in ("shown_sha256", "faces_sha256", holes))
+        shown = (self.card["shown_sha256"], self.card["faces_sha256"], self.holes_sha256)
         return hashlib.sha256(" ".join(shown).encode()).hexdigest()
+
+    @property
+    def holes_sha256(self) -> str:
+        """Digest of the masks, or of the holes that lie beside the table."""
+        return self.card["masks_sha256" if self.own_holes is None else "holes_sha256"]
 
     def bucket(self, name: str, per_bucket: int | None = None) -> pd.DataFrame:
         """The pairs of one bucket in their order, the first `per_bucket` of them if given.
