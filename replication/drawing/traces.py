@@ -1,7 +1,7 @@
 """Every named tensor of one pass through any system, drawn by its kind: what a new system is shown with for nothing.
 
-Arrays come in, without a batch axis; each is shown with its name, what it means, its shape and its range. Tensors of like
-kinds share a page; a page that would get too long goes on on the next one.
+Arrays come in, without a batch axis; each is shown with its name, what it means, its shape and its range. Tensors of
+like kinds share a page; a page that would get too long goes on on the next one.
 """
 
 from __future__ import annotations
@@ -124,9 +124,8 @@ def _draw_page(page: _Page, tensors: Sequence[NamedTensor], words: str, title: s
     height = rows * page.height + head
     figure = style.new_figure(_WIDTH, height, layout="constrained")
     figure.get_layout_engine().set(rect=(0, 0, 1, 1 - head / height), w_pad=0.06, h_pad=0.05)
-    figure.text(
-        0.06 / _WIDTH, 1 - 0.1 / height, f"{words}: {title}" if title else words, fontsize=11, fontweight="bold", va="top"
-    )
+    heading = f"{words}: {title}" if title else words
+    figure.text(0.06 / _WIDTH, 1 - 0.1 / height, heading, fontsize=11, fontweight="bold", va="top")
     cells = np.atleast_2d(figure.subfigures(rows, page.across, squeeze=False))
     wide = int(_WIDTH / page.across * 15)  # letters of a caption's line
     for cell, tensor in zip(cells.ravel(), tensors, strict=False):
@@ -230,9 +229,10 @@ def _classes(tensor: NamedTensor) -> tuple[Sequence[str], np.ndarray]:
         InputError: a label without a name.
     """
     names = tensor.names or LABELS
-    worst = int(max(tensor.array.max(), -tensor.array.min()))
-    if tensor.array.min() < 0 or worst >= len(names):
-        raise InputError(f"tensor {tensor.name!r}: has the label {worst}; labels are from 0 to {len(names) - 1}")
+    low, high = int(tensor.array.min()), int(tensor.array.max())
+    if low < 0 or high >= len(names):
+        wrong = low if low < 0 else high
+        raise InputError(f"tensor {tensor.name!r}: has the label {wrong}; labels are from 0 to {len(names) - 1}")
     if tuple(names) == CLASSES_14:
         return _spaced(names), COLOURS_14
     if tuple(names) == LABELS:

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from replication import paths
 from replication.config import Parameters
-from replication.data.loader import OPTIONAL_FIELDS, evaluation_batches
+from replication.data.evaluation_batches import evaluation_batches
 from replication.data.masks import MaskStore
 from replication.data.pairs import EvaluationPairs
 from replication.drawing.style import save_figure
@@ -46,7 +46,7 @@ def inspect_pair(
     one, own = parameters.method_of(run), parameters.run(run)
     if not one.inpaints:
         raise InputError(f"run {run!r}: {one.title} completes no faces")
-    parameters.protocol_of(run)
+    protocol = parameters.protocol_of(run)
     check_whole_number("pair", pair)
     _check_options(one, options)
     inpainter, card = open_inpainter(parameters, run)
@@ -57,9 +57,9 @@ def inspect_pair(
     count = len(pairs.bucket(bucket))
     if not 0 <= pair < count:
         raise InputError(f"pair: must be from 0 to {count - 1} in bucket {bucket}, got {pair}")
-    faces, masks = open_faces(parameters, own.dataset), MaskStore.open(paths.masks(own.dataset))
-    fields = inpainter.needs & set(OPTIONAL_FIELDS)
-    batches = evaluation_batches(faces, masks, pairs, bucket, 1, fields=fields)
+    masks = MaskStore.open(paths.masks(own.dataset)) if protocol.holes == "irregular" else None
+    faces = open_faces(parameters, own.dataset)
+    batches = evaluation_batches(faces, masks, pairs, bucket, 1, fields=inpainter.needs)
     batch = next(itertools.islice(batches, pair, None))
     title = f"{run}, image {batch['ids'][0]}, {bucket}"
     return Inside(title, run, card, inpainter, batch, inpainter.features(batch), options)

@@ -1,6 +1,4 @@
-"""Tensors of the stated shapes; `tiny_mdrnet` is importable, sums round as with one thread, and every test draws the same
-numbers.
-"""
+"""Tensors of the stated shapes; `tiny_mdrnet` is importable, sums round as with one thread, tests draw equal numbers."""
 
 from __future__ import annotations
 

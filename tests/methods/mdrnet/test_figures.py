@@ -17,7 +17,8 @@ from replication.methods.mdrnet.tensors import INCO2, MDRNET, checked
 
 
 def test_figures_draw_from_arrays_of_the_stated_shapes_with_equal_bytes(network, coordination):
-    for draw, tensors in ((network_diagram, network), (correlation_diagram, network), (coordination_diagram, coordination)):
+    figures = ((network_diagram, network), (correlation_diagram, network), (coordination_diagram, coordination))
+    for draw, tensors in figures:
         first = style.figure_bytes(draw(tensors, subtitle="what was run"), dpi=40)
         assert first == style.figure_bytes(draw(tensors, subtitle="what was run"), dpi=40)
 

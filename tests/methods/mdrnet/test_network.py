@@ -281,8 +281,9 @@ def test_what_lies_under_the_hole_cannot_be_seen(options):
     method = inpainter(**options)
     image, mask = pictures()
     poisoned = torch.where(mask > 0, torch.rand_like(image) * 2 - 1, image)
-    assert torch.equal(method.inpaint({"image": image, "mask": mask}, SEEDS), method.inpaint({"image": poisoned, "mask": mask}, SEEDS))
-    honest, poisoned_features = (method.features({"image": face, "mask": mask}).named() for face in (image, poisoned))
+    batches = [{"image": face, "mask": mask} for face in (image, poisoned)]
+    assert torch.equal(*(method.inpaint(batch, SEEDS) for batch in batches))
+    honest, poisoned_features = (method.features(batch).named() for batch in batches)
     assert all(torch.equal(tensor, poisoned_features[name][0]) for name, (tensor, _) in honest.items())
 
 
