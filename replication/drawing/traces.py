@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import matplotlib
 import numpy as np
@@ -21,7 +20,7 @@ from matplotlib.patches import Patch
 from replication.data.labels import CLASSES_14, COLOURS, COLOURS_14, LABELS
 from replication.drawing import style
 from replication.drawing.pictures import feature_energy, feature_rgb
-from replication.drawing.scales import ABSENT, grey_where_absent
+from replication.drawing.scales import ABSENT, grey_where_absent, shape_words
 from replication.errors import InputError
 
 AXES = {
@@ -69,18 +68,19 @@ class NamedTensor:
         """float64 copy with 0 in place of what is not finite."""
         return np.nan_to_num(self.array.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
 
+    @property
+    def lost(self) -> int:
+        """How many values are not finite."""
+        return int((~np.isfinite(self.array)).sum())
+
     def numbers(self) -> str:
-        """Shape and range in words; says how many values are not finite, if any."""
-        values = self.array[np.isfinite(self.array)] if self.array.dtype.kind == "f" else self.array
-        shape = " × ".join(map(str, self.array.shape))
-        if not values.size:
-            span = "no finite value"
-        elif self.array.ndim == 0:
-            return f"{values.item():.6g}"
-        else:
-            span = f"{_short(values.min())} to {_short(values.max())}"
-        lost = self.array.size - values.size
-        return f"{shape}, {span}" + (f"; {lost} NOT FINITE" if lost else "")
+        """Shape and range in words, a scalar's value; says how many values are not finite, if any."""
+        values = self.array[np.isfinite(self.array)]
+        lost = f"; {self.lost} NOT FINITE" if self.lost else ""
+        if not self.array.ndim:
+            return f"{self.array.item():.6g}{lost}"
+        span = f"{_short(values.min())} to {_short(values.max())}" if values.size else "no finite value"
+        return f"{shape_words(self.array)}, {span}{lost}"
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class _Page:
     across: int
     height: float
     draw: Callable[[SubFigure, NamedTensor], None]
-    down: int = field(default=3)
+    down: int = 3
 
 
 _WIDTH = 11.5  # inches of every page, what a notebook shows without scrolling sideways
@@ -128,12 +128,16 @@ def _draw_page(page: _Page, tensors: Sequence[NamedTensor], words: str, title: s
     figure.text(0.06 / _WIDTH, 1 - 0.1 / height, heading, fontsize=11, fontweight="bold", va="top")
     cells = np.atleast_2d(figure.subfigures(rows, page.across, squeeze=False))
     wide = int(_WIDTH / page.across * 15)  # letters of a caption's line
-    for cell, tensor in zip(cells.ravel(), tensors, strict=False):
+    captions = [[*textwrap.wrap(tensor.meaning, wide), tensor.numbers()] for tensor in tensors]
+    for number, (cell, tensor) in enumerate(zip(cells.ravel(), tensors, strict=False)):
         page.draw(cell, tensor)
-        lines = textwrap.wrap(tensor.meaning, wide)[:3]
-        lost = "NOT FINITE" in tensor.numbers()
-        cell.suptitle(tensor.name, fontsize=9, fontweight="bold", color=style.COLOURS[1] if lost else style.INK)
-        cell.supxlabel("\n".join([*lines, tensor.numbers()]), fontsize=7, color=style.MUTED)
+        colour = style.COLOURS[1] if tensor.lost else style.INK
+        cell.suptitle(tensor.name, fontsize=9, fontweight="bold", color=colour)
+        # Captions of a row take equal room, so that its pictures are equally large.
+        row = number // page.across * page.across
+        lines = max(map(len, captions[row : row + page.across]))
+        words = "\n".join(captions[number] + [" "] * (lines - len(captions[number])))
+        cell.supxlabel(words, fontsize=7, color=style.MUTED)
     return figure
 
 
@@ -181,17 +185,19 @@ def _map(cell: SubFigure, tensor: NamedTensor) -> None:
 
 
 def _matrix(cell: SubFigure, tensor: NamedTensor) -> None:
-    """A heat map: from 0 upwards where nothing is negative, else around 0; its ends cut single outliers."""
+    """A heat map: around 0 where something is negative, else over its own range; the ends cut single outliers."""
     axes = cell.subplots()
     values = np.where(np.isfinite(tensor.array), tensor.array, np.nan).astype(np.float64)
-    known = values[np.isfinite(values)]
-    top = max(float(np.percentile(np.abs(known), 99.5)), 1e-12) if known.size else 1.0
-    signed = bool(known.size) and known.min() < 0
-    norm = Normalize(-top, top) if signed else Normalize(0, top)
+    known = values[np.isfinite(values)] if np.isfinite(values).any() else np.zeros(1)
+    signed = known.min() < 0
+    top = max(float(np.percentile(np.abs(known), 99.5)), 1e-12)
+    low = -top if signed else float(known.min())
+    norm = Normalize(low, top if top > low else low + 1e-12)
     cmap = grey_where_absent("RdBu_r" if signed else "viridis")
     image = axes.imshow(values, aspect="auto", interpolation="nearest", cmap=cmap, norm=norm)
-    bar = cell.colorbar(image, ax=axes, pad=0.02, extend=("both" if signed else "max") if known.size else "neither")
+    bar = cell.colorbar(image, ax=axes, pad=0.02, extend="both" if signed else "max")
     bar.ax.tick_params(labelsize=6)
+    bar.ax.yaxis.set_major_formatter(lambda value, _position: f"{value:.4g}")
     if len(tensor.names) == len(values) <= 32:
         axes.set_yticks(range(len(values)), _spaced(tensor.names), fontsize=6)
     axes.tick_params(length=0, labelsize=6)
@@ -249,5 +255,5 @@ def _rgb(colour: str) -> np.ndarray:
     return np.array(matplotlib.colors.to_rgb(colour))
 
 
-def _short(value: Any) -> str:
-    return f"{value:.3g}" if np.asarray(value).dtype.kind == "f" else str(int(value))
+def _short(value: np.generic) -> str:
+    return f"{value:.3g}" if value.dtype.kind == "f" else str(int(value))

@@ -66,10 +66,9 @@ def inspect_pair(
 
 
 def summary(inside: Inside) -> pd.DataFrame:
-    """What was opened: its card, the names of its tensors, and of those that this variant of the system lacks."""
-    values = {key: inside.card.get(key) for key in SUMMARY}
-    values["tensors"] = ", ".join(inside.trace.named())
-    values["absent"] = ", ".join(inside.trace.absent()) or "none"
+    """What was opened: its card, how many named tensors there are, and each that this variant of the system lacks."""
+    values = {key: inside.card.get(key) for key in SUMMARY} | {"named tensors": len(inside.trace.named())}
+    values |= dict.fromkeys(inside.trace.absent(), "absent")
     return pd.Series(values, name=inside.title).to_frame()
 
 

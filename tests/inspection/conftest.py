@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
+import yaml
 
 from replication import paths
-from replication.config import parameters_of
+from replication.config import load_parameters
 from replication.methods.attributes.network import AttributeNetwork
 from replication.methods.mdrnet.network import MDRNet
 from replication.methods.parser.bisenet import BiSeNet
@@ -21,7 +24,7 @@ from replication.yaml_files import parse_yaml
 TESTS = 6
 
 
-def small_parameters():
+def small_parameters(folder: Path):
     """The profile `smoke` with fewer faces and slots, and a run on boxes over the eyes with an exemplar."""
     data = parse_yaml(profile_text("smoke"), "smoke")
     for own in data["data"].values():
@@ -32,7 +35,10 @@ def small_parameters():
     data["protocols"]["eyes"] = {"holes": "eye_boxes", "exemplar": "other_identity", "datasets": ["celebahq"]}
     data["runs"]["pconv"]["on_eyes"] = {"dataset": "celebahq", "protocol": "eyes"}
     data["runs"]["pconv"]["unmeasured"] = {"dataset": "celebahq"}
-    return parameters_of(data)
+    (folder / "params.yaml").write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
+    (folder / "dvc.yaml").touch()  # a checkout has it, and the package
+    (folder / "replication").mkdir()
+    return load_parameters(folder / "params.yaml")
 
 
 def store_untrained(p, run: str, network: torch.nn.Module) -> None:
@@ -55,7 +61,7 @@ def checkout(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr(prepare, "_workers", lambda: 1)
-        p = small_parameters()
+        p = small_parameters(folder)
         for dataset in ("celebahq", "parsing", "attributes"):
             prepare.prepare_faces(p, dataset)
         prepare.prepare_masks(p.model_copy(update={"protocols": {"irregular": p.protocols["eyes"]}}))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
+import nbformat
 import numpy as np
 import pytest
 import torch
@@ -31,6 +33,7 @@ from replication.methods.mdrnet.tensors import INCO2, MDRNET, checked, coordinat
 from replication.methods.opening import open_faces
 
 ALWAYS = ["overview", "spade", "error"]
+UNTRAINED = "data/models/slots_32/network/seed_0"
 WITH_MEMORY = ["overview", "memory_reads", "slot_usage", "correlation", "spade", "error"]
 
 
@@ -64,10 +67,9 @@ def test_the_summary_says_what_was_opened_and_what_the_variant_lacks(p):
     full, ablated, pconv = (summary(inspect_pair(p, run)).iloc[:, 0] for run in ("full", "no_mrem_no_dmm", "pconv"))
     assert full["name"] == "full/network/seed_0" and full["method"] == "mdrnet"
     assert full["dataset_title"] == "drawn faces, studio" and full["parameters"] > 1000
-    assert full["absent"] == "none" and "correlation" in full["tensors"].split(", ")
     lacking = {"query", "present", "value", "visible", "read_weights", "read", "correlation"}
-    assert set(ablated["absent"].split(", ")) == lacking and not lacking & set(ablated["tensors"].split(", "))
-    assert pconv["tensors"] == "masked_input, mask, completed, raw"
+    assert set(ablated[ablated == "absent"].index) == lacking and not (full == "absent").any()
+    assert (full["named tensors"], ablated["named tensors"], pconv["named tensors"]) == (20, 13, 4)
 
 
 def test_every_named_tensor_is_on_a_page(p):
@@ -125,9 +127,9 @@ def test_an_option_reaches_its_panel_alone(p):
         ("pconv", {"patch": 1}, "option 'patch' does not exist; PConv has no options"),
         ("parser", {}, "run 'parser': face parser (BiSeNet) completes no faces"),
         ("unmeasured", {}, "run 'unmeasured' is measured by no protocol; give it one in params.yaml"),
-        ("slots_32", {}, "data/models/slots_32/network/seed_0 does not exist: network of 'slots_32' has not been trained yet"),
+        ("slots_32", {}, f"{UNTRAINED} does not exist: network of 'slots_32' has not been trained yet"),
     ],
-)  # fmt: skip
+)
 def test_what_is_not_there_is_refused(p, run, options, words):
     with pytest.raises(InputError) as refused:
         inspect_pair(p, run, **options)
@@ -141,7 +143,7 @@ def test_an_unknown_run_is_refused_by_the_nearest_name(p):
 
 def test_nothing_is_written_when_a_panel_refuses(p, tmp_path):
     inside = inspect_pair(p, "full", patch=64)
-    with pytest.raises(InputError, match="^patch: must be -1 or from 0 to 63, got 64$"):
+    with pytest.raises(InputError, match=r"^patch: must be -1 or from 0 to 63, got 64$"):
         write_inspection(inside, tmp_path)
     assert not list(tmp_path.iterdir())
 
@@ -179,8 +181,39 @@ def test_figures_2_to_4_are_drawn_of_a_pair(p):
     for draw, words in ((figure2, "Figure 2. "), (figure3, "Figure 3. "), (figure4, "Figure 4. ")):
         texts = [text.get_text() for text in draw(inside, subtitle="what was run").axes[0].texts]
         assert texts[0].startswith(words) and texts[1] == "what was run"
-    with pytest.raises(InputError, match="tensor 'queries' .* is missing"):
+    with pytest.raises(InputError, match=r"tensor 'queries' .* is missing"):
         figure2(inspect_pair(p, "no_mrem_no_dmm"))
+
+
+# The notebook
+
+NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "05_inspect.ipynb"
+
+
+def run_notebook(monkeypatch, **parameters) -> list:
+    """Everything that the notebook displays, its parameters replaced as papermill does."""
+    displayed = []
+    monkeypatch.setattr("IPython.display.display", displayed.append)
+    names: dict = {}
+    for cell in nbformat.read(NOTEBOOK, as_version=4).cells:
+        if cell.cell_type != "code":
+            continue
+        exec(cell.source, names)
+        if "parameters" in cell.metadata.get("tags", []):
+            assert set(parameters) <= names.keys()
+            names |= parameters
+        elif cell.source.endswith("summary(inside)"):
+            displayed.append(eval("summary(inside)", names))
+    return displayed
+
+
+def test_the_notebook_shows_summary_tensors_and_titled_panels(p, monkeypatch):
+    frame, *shown = run_notebook(monkeypatch, bucket="20-40%", pair=1, options={"patch": 3})
+    assert frame.columns[0].startswith("full, image ") and frame.columns[0].endswith(", 20-40%")
+    kinds = [type(each).__name__ for each in shown]
+    assert kinds == ["Image"] * 4 + ["Markdown", "Image"] * 6
+    assert shown[4].data == "### Input, coarse face, parsing and completion"
+    assert [type(each).__name__ for each in run_notebook(monkeypatch, run="pconv")[1:]] == ["Image"]
 
 
 # A system that this suite has never seen
@@ -210,7 +243,7 @@ def test_a_new_system_is_shown_without_a_line_of_its_own(p, monkeypatch):
     assert method_panels(inside) == {}
     pages = tensor_pages(inside)
     assert set(pages) == {"images", "matrices", "values"} and trace.absent() == ("unused",)
-    assert [cell.get_supxlabel() for cell in pages["values"].subfigs][0] == "s, a number\n2.5"
+    assert pages["values"].subfigs[0].get_supxlabel() == "s, a number\n2.5"
     inspection._check_options(new, {"level": "coarse"})
-    with pytest.raises(InputError, match="^level: must be like 'fine', got 3$"):
+    with pytest.raises(InputError, match=r"^level: must be like 'fine', got 3$"):
         inspection._check_options(new, {"level": 3})

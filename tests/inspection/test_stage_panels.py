@@ -104,7 +104,7 @@ def measured(p):
 
 
 def test_the_worst_kept_samples_come_first_with_their_own_faces_and_holes(p, measured, grids):
-    pairs, table = measured
+    _, table = measured
     worst_panel(p, "full", count=2)
     ((rows, words),) = grids
     assert words["title"] == "full: lowest PSNR among the 3 kept samples of 40-60%"

@@ -1,4 +1,4 @@
-"""Tensors of the stated shapes; `tiny_mdrnet` is importable, sums round as with one thread, tests draw equal numbers."""
+"""Tensors of the stated shapes; `tiny_mdrnet` is importable; sums round as with one thread, and draws repeat."""
 
 from __future__ import annotations
 

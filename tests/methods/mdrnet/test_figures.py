@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -102,3 +105,10 @@ def test_patches_are_numbered_row_by_row():
 def test_a_patch_outside_the_grid_is_refused(network):
     with pytest.raises(InputError, match="patch 64: the grid has patches 0 to 63"):
         correlation_diagram(network, patch=64)
+
+
+def test_drawing_imports_no_torch():
+    modules = ("panels", "dataflow_figure", "correlation_figure", "coordination_figure")
+    imports = "; ".join(f"import replication.methods.mdrnet.{module}" for module in modules)
+    code = f"{imports}; import sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -6,10 +6,12 @@ import math
 
 import pytest
 import torch
-from tiny_mdrnet import SETTINGS, SIDE, SIZE, SLOTS, first_stage, generator, inpainter, pictures
+from tiny_mdrnet import SETTINGS, SIDE, SIZE, SLOTS, encoder, first_stage, generator, inpainter, pictures
 
+from replication.errors import InputError
 from replication.evaluation.metrics import l1_percent, ssim, to_uint8
 from replication.layers.pasting import composite
+from replication.methods.mdrnet.inpainter import MDRNetInpainter
 from replication.methods.mdrnet.network import CLASSES, GuidedRefinement, MDRNet, StyleEncoder, classes_of
 from replication.methods.mdrnet.settings import MDRNetSettings, Size
 
@@ -313,6 +315,22 @@ def test_features_name_every_step_of_the_pass(trained):
     assert torch.equal(features.classes, classes_of(features.parsing))
     assert features.gamma.shape == features.beta.shape == (4, 2 * SIZE.width, SIDE, SIDE)
     assert not features.masked_input[(mask > 0).expand_as(image)].any()
+
+
+def test_the_encoder_of_the_loss_is_opened_once_and_only_when_it_is_asked_for():
+    opened = []
+
+    def open_encoder():
+        opened.append(encoder())
+        return opened[-1]
+
+    method = MDRNetInpainter(generator(), first_stage(), open_encoder)
+    image, mask = pictures()
+    method.inpaint({"image": image, "mask": mask}, SEEDS)
+    assert opened == []
+    assert method.encoder is method.encoder is opened[0] and len(opened) == 1
+    with pytest.raises(InputError, match="reconstruction encoder is needed but was not given"):
+        _ = MDRNetInpainter(generator(), first_stage()).encoder
 
 
 # First stage
