@@ -52,7 +52,8 @@ def test_a_reference_to_nothing_is_refused(reference, words):
 def test_a_declaration_with_a_panel_of_no_module_is_refused_before_any_work():
     (name, panel), found = PANELS[0], dict(methods())
     found[name] = replace(found[name], panels=(replace(panel, draw="replication.nowhere:f"),))
-    with pytest.raises(InputError, match=rf"^methods/{name}/method\.py: the module replication\.nowhere does not exist$"):
+    words = rf"^methods/{name}/method\.py: the module replication\.nowhere does not exist$"
+    with pytest.raises(InputError, match=words):
         in_order(found)
     found = dict(methods())
     found[name] = replace(found[name], training_panel="replication.nowhere:f")
