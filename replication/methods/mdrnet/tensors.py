@@ -2,7 +2,7 @@
 
 One dict of NumPy arrays for one image, without batch axis. `MDRNET` and `INCO2` list every key with its shape and
 meaning; `mdrnet_tensors` and `coordination_tensors` make them of one pass through a trained network; `checked` refuses
-a dict that does not fit, before anything is drawn. Importing this module imports no torch: the drawing needs arrays only.
+a dict that does not fit, before anything is drawn. Importing this module imports no torch: drawing needs arrays only.
 
 Letters in shapes: H, W image; h, w feature grid; c style channels; k = query/key channels of correlation
 mining; n = 14 classes; m slots (of one class's block, or of the shared memory); N patches of the feature
