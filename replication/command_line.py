@@ -113,7 +113,14 @@ def page() -> str:
             for action in sub._actions
             if action.help and not isinstance(action, argparse._HelpAction)
         ]
-        lines += ["", f"## {name}", "", f"    python -m replication {' '.join([name, *words])}", "", f"{sub.description}."]
+        lines += [
+            "",
+            f"## {name}",
+            "",
+            f"    python -m replication {' '.join([name, *words])}",
+            "",
+            f"{sub.description}.",
+        ]
         lines += ["", *described] if described else []
     return "\n".join(lines).replace("%%", "%") + "\n"
 

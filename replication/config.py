@@ -318,7 +318,10 @@ def _run_faults(p: Parameters, one: Method, name: str, run: Run, path: str) -> I
     for part in one.parts:
         own = getattr(settings, part.name, None)
         if part.per == "dataset" and run.dataset not in own.datasets:
-            yield f"{path}.dataset", f"{run.dataset} is not among {section}.{part.name}.datasets ({', '.join(own.datasets)})"
+            yield (
+                f"{path}.dataset",
+                f"{run.dataset} is not among {section}.{part.name}.datasets ({', '.join(own.datasets)})",
+            )
         for need in part.needs:
             if need in {other.name for other in one.parts}:
                 continue
@@ -326,7 +329,10 @@ def _run_faults(p: Parameters, one: Method, name: str, run: Run, path: str) -> I
             there = getattr(p.runs, parsed.method)
             if needed not in there:
                 key = f"{section}.{parsed.key}" if parsed.key else f"runs.{parsed.method}"
-                yield key, f"{one.name} needs the run {needed!r} of {parsed.method}, which is not there{hint(needed, there)}"
+                yield (
+                    key,
+                    f"{one.name} needs the run {needed!r} of {parsed.method}, which is not there{hint(needed, there)}",
+                )
 
 
 def _not_comparable(p: Parameters) -> Iterator[tuple[str, str]]:
@@ -354,4 +360,14 @@ def _not_comparable(p: Parameters) -> Iterator[tuple[str, str]]:
             yield "comparable", f"may be true only under the paper's conditions, but {key} is not {words}"
 
 
-__all__ = ["Faults", "Parameters", "Run", "hint", "load_parameters", "method", "methods", "parameters_model", "parameters_of"]
+__all__ = [
+    "Faults",
+    "Parameters",
+    "Run",
+    "hint",
+    "load_parameters",
+    "method",
+    "methods",
+    "parameters_model",
+    "parameters_of",
+]

@@ -122,7 +122,9 @@ def part(arguments: argparse.Namespace) -> None:
     shared = [p.name for p in one.parts if p.per == "dataset"]
     if part_name not in shared:
         allowed = [f"{name}.{each}" for each in shared]
-        raise InputError(f"{arguments.part!r} is no part that is computed for a data set{hint(arguments.part, allowed)}")
+        raise InputError(
+            f"{arguments.part!r} is no part that is computed for a data set{hint(arguments.part, allowed)}"
+        )
     parameters = _parameters()
     with _recorded(f"{stage_group(one, one.part(part_name))}@{arguments.dataset}"):
         card = compute_part(parameters, one, one.part(part_name), arguments.dataset)
@@ -201,13 +203,13 @@ def site(arguments: argparse.Namespace) -> None:
 
 def inspect(arguments: argparse.Namespace) -> None:
     """Look inside a trained run on one test pair."""
-    from replication.inspection.pair import inspect_pair, write_inspection
+    from replication.inspection.pair import inspect_pair, summary, write_inspection
     from replication.yaml_files import scalar
 
     options = {name: scalar(text) for name, text in arguments.option}
-    inspected = inspect_pair(_parameters(), arguments.run, bucket=arguments.bucket, pair=arguments.pair, **options)
-    print(inspected.summary().to_string())
-    print(*write_inspection(inspected, Path(arguments.out or f"inspected/{arguments.run}")), sep="\n")
+    inside = inspect_pair(_parameters(), arguments.run, bucket=arguments.bucket, pair=arguments.pair, **options)
+    print(summary(inside).to_string())
+    print(*write_inspection(inside, Path(arguments.out or f"inspected/{arguments.run}")), sep="\n")
 
 
 def diff(arguments: argparse.Namespace) -> int:

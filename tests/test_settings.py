@@ -16,7 +16,21 @@ from pydantic import Field, ValidationError, model_validator
 
 from replication.errors import InputError
 from replication.schedule import Schedule
-from replication.settings import Count, Faults, NonNegative, Positive, Settings, Share, Weight, hint, json_schema, merge, plain, read, replace
+from replication.settings import (
+    Count,
+    Faults,
+    NonNegative,
+    Positive,
+    Settings,
+    Share,
+    Weight,
+    hint,
+    json_schema,
+    merge,
+    plain,
+    read,
+    replace,
+)
 
 
 class Drawn(Settings):

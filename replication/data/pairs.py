@@ -123,9 +123,7 @@ def _irregular(
 
 def _table(bucket: str, store: FaceStore, rows: np.ndarray, mask_rows: Any, ratios: np.ndarray) -> pd.DataFrame:
     ids = store.ids[rows]
-    return pd.DataFrame(
-        {"bucket": bucket, "image_row": rows, "image_id": ids, "mask_row": mask_rows, "ratio": ratios}
-    )
+    return pd.DataFrame({"bucket": bucket, "image_row": rows, "image_id": ids, "mask_row": mask_rows, "ratio": ratios})
 
 
 def _own_holes(

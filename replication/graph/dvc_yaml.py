@@ -122,7 +122,9 @@ def _notebook(source: str, output: str, **values: str) -> tuple[str, str, list[s
 def _data() -> dict[str, Any]:
     cmd, source, outs = _notebook("01_data", "data/${key}", dataset="${key}")
     deps = [source, *files(["replication.stages.data", "replication.data.drawn", "replication.data.packing"])]
-    stage = _stage("draw or pack one set of faces", cmd, deps, ["image_size", "data.${key}"], ["data/prepared/${key}", *outs])
+    stage = _stage(
+        "draw or pack one set of faces", cmd, deps, ["image_size", "data.${key}"], ["data/prepared/${key}", *outs]
+    )
     return {"foreach": "${data}", "do": stage}
 
 
@@ -149,14 +151,21 @@ def _part(one: Method, part: Part) -> dict[str, Any]:
     if per_dataset:
         name = f"{one.name}.{part.name}"
         out = f"data/shared/{one.name}/{part.name}/{dataset}"
-        stage = _stage(f"{one.title}: {part.name}, once for a data set", f"python -m replication part {name} {dataset}",
-                       deps, [*params, "compute.deterministic"], [out])
+        stage = _stage(
+            f"{one.title}: {part.name}, once for a data set",
+            f"python -m replication part {name} {dataset}",
+            deps,
+            [*params, "compute.deterministic"],
+            [out],
+        )
         return {"foreach": f"${{{section}.{part.name}.datasets}}", "do": stage}
     label = "${key}" if part.name == ONLY_PART else f"${{key}}_{part.name}"
     values = {"run": "${key}"} if part.name == ONLY_PART else {"run": "${key}", "part": part.name}
     cmd, source, outs = _notebook("03_train", f"train/{label}", **values)
     params += ["seeds", "compute.precision", "compute.deterministic", f"runs.{one.name}.${{key}}"]
-    stage = _stage(f"{one.title}: train {part.name}", cmd, [source, *deps], params, [f"data/models/${{key}}/{part.name}", *outs])
+    stage = _stage(
+        f"{one.title}: train {part.name}", cmd, [source, *deps], params, [f"data/models/${{key}}/{part.name}", *outs]
+    )
     return {"foreach": f"${{runs.{one.name}}}", "do": stage}
 
 
@@ -197,9 +206,15 @@ def _evaluate(one: Method) -> dict[str, Any]:
         f"{pairs}.json",
     ]
     params = ["profile", "comparable", "note", "evaluation", "seeds", "compute.deterministic"]
-    params += [f"data.${{item.dataset}}.title", f"runs.{one.name}.${{key}}"]
-    stage = _stage(f"{one.title}: measure one run by its protocol", cmd, deps, params,
-                   ["data/results/${key}", *outs], ["reports/metrics/${key}.json"])
+    params += ["data.${item.dataset}.title", f"runs.{one.name}.${{key}}"]
+    stage = _stage(
+        f"{one.title}: measure one run by its protocol",
+        cmd,
+        deps,
+        params,
+        ["data/results/${key}", *outs],
+        ["reports/metrics/${key}.json"],
+    )
     return {"foreach": f"${{runs.{one.name}}}", "do": stage}
 
 
@@ -224,11 +239,19 @@ def _reports() -> dict[str, Any]:
     cmd, source, outs = _notebook("08_claims", "claims")
     deps = [source, *measured, *declared, *files(["replication.stages.claims"])]
     stages["claims"] = _stage(
-        "every claim of the papers, judged on printed and measured numbers", cmd, deps, ["profile", "runs"], outs, ["reports/claims.csv"]
+        "every claim of the papers, judged on printed and measured numbers",
+        cmd,
+        deps,
+        ["profile", "runs"],
+        outs,
+        ["reports/claims.csv"],
     )
     cmd, source, outs = _notebook("05_inspect", "inspect/${item}", run="${item}")
     deps = [source, "data/masks", "data/models", "data/pairs", "data/prepared", *files(inspection_roots())]
-    stages["inspect"] = {"foreach": [one.shown for one in methods().values() if one.shown], "do": _stage("inside a trained run", cmd, deps, ["runs"], outs)}
+    stages["inspect"] = {
+        "foreach": [one.shown for one in methods().values() if one.shown],
+        "do": _stage("inside a trained run", cmd, deps, ["runs"], outs),
+    }
     stages["plots"] = _stage(
         "curves and metrics for `dvc plots`, and as pictures",
         "python -m replication plots",

@@ -92,7 +92,9 @@ def _others(one: Method) -> set[str]:
 def _check(folder: str, one: Method, found: Mapping[str, Method]) -> None:
     where = f"methods/{folder}/method.py"
     if one.name != folder or not re.fullmatch(r"[a-z][a-z0-9_]*", folder):
-        raise InputError(f"{where}: the method is called {one.name!r}; it must be called like its folder, in a-z, 0-9, _")
+        raise InputError(
+            f"{where}: the method is called {one.name!r}; it must be called like its folder, in a-z, 0-9, _"
+        )
     own = [part.name for part in one.parts]
     drawn = [panel.draw for panel in one.panels] + ([one.training_panel] if one.training_panel else [])
     for module in (one.module, *(part.module for part in one.parts), *(each.partition(":")[0] for each in drawn)):

@@ -1,7 +1,8 @@
 """Toy: a system as small as a system can be."""
 
-from replication.methods import ONLY_PART, Method, Panel, Part
 from replication.methods.toy.settings import ToySettings
+
+from replication.methods import ONLY_PART, Method, Panel, Part
 
 METHOD = Method(
     name="toy",

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from replication.methods.toy.mean import open_part
 from torch import Tensor, nn
 
 from replication.layers.pasting import composite, hide
 from replication.methods import ONLY_PART, Task, Trace, TrainedRun, Training, tensor
-from replication.methods.toy.mean import open_part
 from replication.training.trainable import Trainable
 
 
