@@ -1,8 +1,8 @@
-"""Every parameter of the pipeline that is no system's own: typed, with its range, and refused by name when it cannot be.
+"""Every parameter of the pipeline that is no system's own: typed, with its range, refused by name when it cannot be.
 
 `params.yaml` at the root of a checkout is the active profile, whole and plain. `load_parameters` reads it into
-frozen settings; all of its faults are told at once, each with its key's path. The sections `methods` and `runs` have a key
-for every system that `methods.registry` finds, and are checked by that system's own settings.
+frozen settings; all of its faults are told at once, each with its key's path. The sections `methods` and `runs` have a
+key for every system that `methods.registry` finds, and are checked by that system's own settings.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What decides a result: the modules that a stage's code imports, and those that they import, file by file.
 
-One list serves three: the source files that dvc.yaml names as dependencies of a stage, the digest by which a training in
-progress knows that it is still the same training, and the `code` in `made_by` of every result. It is read off the
+One list serves three: the source files that dvc.yaml names as dependencies of a stage, the digest by which a training
+in progress knows that it is still the same training, and the `code` in `made_by` of every result. It is read off the
 sources (an `ast` walk, nothing is imported): every import statement counts, wherever it stands, but those under
 `if TYPE_CHECKING`.
 """
@@ -31,8 +31,8 @@ DECIDES_NOTHING = {
     "replication.settings": "checks values; what follows from them is where they are used",
     "replication.yaml_files": "reads text",
 }
-"""Modules (and what is below them) that every stage shares and no number depends on; listing them would train everything
-anew for a better error message. They are neither listed nor looked into."""
+"""Modules (and what is below them) that every stage shares and no number depends on; listing them would train
+everything anew for a better error message. They are neither listed nor looked into."""
 
 
 def closure(roots: Iterable[str]) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
 """dvc.yaml, written from the systems' declarations: `python -m replication pipeline`.
 
-It depends on the declarations and the sources alone, never on params.yaml: runs and data sets stay `foreach`, so that a key
-added there needs no rewriting. The file is committed; when it is not what the declarations say, `check` refuses it with
-the difference.
+It depends on the declarations and the sources alone, never on params.yaml: runs and data sets stay `foreach`, so that a
+key added there needs no rewriting. The file is committed; when it is not what the declarations say, `check` refuses it
+with the difference.
 """
 
 from __future__ import annotations
