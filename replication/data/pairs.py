@@ -182,7 +182,7 @@ def write_pairs(
     rows = candidates.rows
     if per_bucket is not None:
         if not 1 <= per_bucket <= len(rows):
-            raise InputError(f"per_bucket={per_bucket}: {store.path} has {len(rows)} test images")
+            raise InputError(f"per_bucket={per_bucket}: {store.path} has {len(rows)} test images that can be paired")
         rows = np.sort(stream(seed, "evaluation images").permutation(rows)[:per_bucket])
     if rule.holes == "irregular":
         tables, notes = _irregular(store, masks, rows, seed)

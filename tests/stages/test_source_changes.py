@@ -16,10 +16,12 @@ from PIL import Image
 
 from replication import paths
 from replication.__main__ import main
-from replication.config import PROFILES, load_parameters
+from replication.config import load_parameters
 from replication.data import photo_listing
+from replication.profile_files import profile_text
 from replication.stages import data as prepare
 from replication.stages.source_changes import changed_sources
+from replication.yaml_files import parse_yaml
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,7 +33,7 @@ def save(path: Path, seed: int) -> None:
 
 
 def parameters(**data):
-    values = yaml.safe_load((PROFILES / "smoke.yaml").read_text(encoding="utf-8"))
+    values = parse_yaml(profile_text("smoke"), "smoke")
     values["data"]["celebahq"] = {"title": "p", "source": "photos", "folder": "photos", "test_fraction": 0.3} | data
     Path("params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
     return load_parameters()
@@ -100,6 +102,16 @@ def test_changes_of_a_folder_without_table(checkout, what, remembered):
     assert found["data@celebahq"].startswith("photos: ")
     prepare.prepare_faces(p, "celebahq")
     assert changed_sources(p) == {}
+
+
+def test_any_named_set_is_watched(checkout):
+    values = parse_yaml(profile_text("smoke"), "smoke")
+    values["data"]["mine"] = {"title": "p", "source": "photos", "folder": "photos"}
+    Path("params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    p = load_parameters()
+    prepare.prepare_faces(p, "mine")
+    change_one()
+    assert changed_sources(p) == {"data@mine": "photos: 1 photo was changed (05.png) since it was packed for mine"}
 
 
 def test_several_changes_are_said_in_the_plural(checkout):
