@@ -107,7 +107,7 @@ def curve_figures(
         shown = (titles or {}).get(method, method)
         if sum(other == method for other, _ in groups) > 1:
             shown += f", {part}"
-        words = f"Training of {shown}" if len(members) > 1 else f"Training of {members[0].name} ({shown})"
+        words = f"Training of {shown}" if len(members) > 1 else f"Training of {shown}: {members[0].name}"
         figures[method, part] = loss_curves(members, title=words)
     return figures
 

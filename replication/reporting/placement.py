@@ -47,10 +47,10 @@ def rows_of(paper: str) -> dict[Row, str]:
     """
     found: dict[Row, str] = {}
     owners: dict[Row, str] = {}
+    tables = load_tables(paper)
     for system, where, row in _lines("rows.csv", ROW_COLUMNS):
         if row["paper"] != paper:
             continue
-        tables = load_tables(paper)
         if not row["table"].isdecimal() or int(row["table"]) not in tables:
             raise InputError(f"{where}: {paper} has no Table {row['table']!r}{hint(row['table'], map(str, tables))}")
         key = (int(row["table"]), row["dataset"], row["method"])
@@ -69,11 +69,10 @@ def columns_of(paper: str, figure: str) -> list[Column]:
     Raises:
         InputError: a figures.csv names no paper or no figure of it.
     """
-    found = []
+    found, names = [], [one.name for one in load_figures(paper)]
     for _, where, row in _lines("figures.csv", FIGURE_COLUMNS):
         if row["paper"] != paper:
             continue
-        names = [one.name for one in load_figures(paper)]
         if row["figure"] not in names:
             raise InputError(f"{where}: {paper} has no figure {row['figure']!r}{hint(row['figure'], names)}")
         if row["figure"] == figure:

@@ -32,7 +32,7 @@ METRICS = {
 
 
 def plot_definitions() -> list[dict[str, dict[str, Any]]]:
-    """The section `plots` of dvc.yaml: every file that `write_plot_data` may write, from the systems alone."""
+    """The section `plots` of dvc.yaml: every file that `write_plot_data` always writes, from the systems alone."""
 
     def plot(title: str, name: str, x: str, x_label: str, y_label: str) -> dict[str, dict[str, Any]]:
         file = {f"reports/plots/{name}.csv": "value"}
@@ -62,9 +62,10 @@ def write_plot_data(
     """Write <method>_<scalar>.csv (run,images_seen,value) and <metric>.csv (run,hole_percent,value).
 
     The scalars are those that a system declares as its `curves`. frechet.csv has the Fréchet distance, FD or FID; where
-    runs mix the two, FD.csv and FID.csv stand instead, since they share no axis. hole_percent: middle of the bucket,
+    runs mix the two, FD.csv and FID.csv have it instead, since they share no axis. hole_percent: middle of the bucket,
     10, 30 or 50: dvc's line charts draw nothing over a text like "1-20%"; other buckets have no size and are left out.
-    curves: as `curves.load_curves` gives them. metrics: run -> metrics file. A table without a row is not written.
+    curves: as `curves.load_curves` gives them. metrics: run -> metrics file. A table without a row has its header alone:
+    of an empty file `dvc plots` shows nothing, of a missing one it complains.
     """
     curves = list(curves)
     tables = {
@@ -76,10 +77,9 @@ def write_plot_data(
     tables |= _frechet_tables(metrics)
     written = []
     for name, table in tables.items():
-        if len(table):
-            path = Path(folder) / f"{name}.csv"
-            write_text(path, table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
-            written.append(path)
+        path = Path(folder) / f"{name}.csv"
+        write_text(path, table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+        written.append(path)
     return written
 
 
@@ -99,7 +99,8 @@ def _frechet_tables(metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, pd.Da
     """One table under a name that dvc.yaml can know, unless two different distances would share its axis."""
     tables = {name: _metric_table(metrics, name) for name in ("FID", "FD")}
     found = {name: table for name, table in tables.items() if len(table)}
-    return {FRECHET: next(iter(found.values()))} if len(found) == 1 else found
+    empty = tables["FD"].head(0)
+    return {FRECHET: empty} | found if len(found) > 1 else {FRECHET: next(iter(found.values()), empty)}
 
 
 def _metric_table(metrics: Mapping[str, Mapping[str, Any]], metric: str) -> pd.DataFrame:

@@ -22,9 +22,12 @@ CURVES = paths.FIGURES / "curves"
 
 def write_plots(parameters: Parameters) -> list[Path]:
     """reports/plots/*.csv, and reports/figures/curves/<method>.png (<method>_<part>.png of a part with a name)."""
-    curves = load_curves(paths.MODELS, parameters.run_names())
+    order = {name: i for i, name in enumerate(parameters.run_names())}
+    curves = sorted(load_curves(paths.MODELS, order), key=lambda one: (order[one.run], one.k))
+    metrics = measured(parameters)
+    metrics = {name: metrics[name] for name in sorted(metrics, key=order.__getitem__)}
     with atomic_folder(paths.PLOTS) as folder:
-        written = [paths.PLOTS / path.name for path in write_plot_data(curves, measured(parameters), folder)]
+        written = [paths.PLOTS / path.name for path in write_plot_data(curves, metrics, folder)]
     titles = {name: one.title for name, one in methods().items()}
     with atomic_folder(CURVES) as folder:
         for (method, part), figure in sorted(curve_figures(curves, titles=titles).items(), key=lambda item: item[0]):

@@ -49,7 +49,7 @@ def load_choices(paper: str) -> list[Choice]:
 
 
 def papers_behind(system: str) -> frozenset[str]:
-    """The papers that a system's choices have to do with: its own; of a system in no paper's tables those of the systems
+    """The papers that a system's choices have to do with: its own; of a system in no paper's tables those of the ones
     that look through it; where none does (features of the Fréchet distance), all.
     """
     one = methods()[system]
@@ -67,20 +67,27 @@ def choices_html(choices: Iterable[Choice], place: str, what: str) -> str:
     own = [choice for choice in choices if place in choice.places]
     if not own:
         return ""
-    rows, owner = [], None
-    for choice in own:
-        if choice.owner != owner:
-            owner = choice.owner
-            rows.append(f'<tr><th scope="rowgroup" colspan="5">{html_text(owner)}</th></tr>')
+    blocks = [_owner(owner, [one for one in own if one.owner == owner]) for owner in dict.fromkeys(c.owner for c in own)]
+    return (
+        f'<details class="choices"><summary>Choices behind {html_text(what)}: {len(own)}</summary>\n'
+        + "\n".join(blocks)
+        + "\n</details>\n"
+    )
+
+
+def _owner(owner: str, choices: list[Choice]) -> str:
+    """The choices of one system, folded once more."""
+    rows = []
+    for choice in choices:
         where = "<br>".join(f"<code>{html_text(text)}</code>" for text in (choice.key, choice.file) if text)
         texts = "".join(f"<td>{html_text(text)}</td>" for text in (choice.says, choice.chosen, choice.source))
         rows.append(f'<tr><th scope="row">{html_text(choice.point)}</th>{texts}<td>{where}</td></tr>')
     heads = ("Point", "The paper", "Here", "Why", "Where")
     head = "".join(f'<th scope="col">{text}</th>' for text in heads)
     return (
-        f'<details class="choices"><summary>Choices behind {html_text(what)}: {len(own)}</summary>\n'
+        f"<details><summary>{html_text(owner)}: {len(choices)}</summary>\n"
         f'<table class="choicelist"><thead><tr>{head}</tr></thead>\n<tbody>\n' + "\n".join(rows) + "\n</tbody></table>"
-        "</details>\n"
+        "</details>"
     )
 
 

@@ -84,8 +84,9 @@ table.grid td.text { text-align: left; }
 .choicelist th, .choicelist td { text-align: left; vertical-align: top; padding: .35rem .9rem .35rem 0;
   border-bottom: 1px solid var(--line); overflow-wrap: break-word; }
 .choicelist tbody th { font-weight: 600; }
-.choicelist th[scope="rowgroup"] { padding-top: 1rem; color: var(--muted); }
+.choices details { margin: .3rem 0 .3rem 1.1rem; }
 table.runs tbody + tbody { border-top: 1px solid var(--muted); }
+table.runs th small { font-weight: 400; }
 figure { margin: 1.6rem 0 2.4rem; }
 .picture { background: #ffffff; border: 1px solid var(--line); border-radius: 6px; padding: .5rem;
   overflow-x: auto; }

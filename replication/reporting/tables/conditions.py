@@ -57,10 +57,14 @@ class Conditions:
     trained_once: tuple[str, ...] = ()
 
     def line(self) -> str:
-        """The items in one line, for captions; without the note, which is a sentence."""
-        note = _FIELDS["note"]
+        """The items in one line, for captions; without the note, which is a sentence, and the code, which no reader of a
+        picture asks for.
+        """
+        left_out = (_FIELDS["note"], _FIELDS["code"])
         words = [
-            (label if label.startswith("Fr") else label.lower(), value) for label, value in self.items if label != note
+            (label if label.startswith("Fr") else label.lower(), value)
+            for label, value in self.items
+            if label not in left_out
         ]
         return "; ".join(f"{label}: {value}" for label, value in words)
 

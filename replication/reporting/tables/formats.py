@@ -10,6 +10,7 @@ import itertools
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -57,14 +58,14 @@ class Grid:
 def table_grid(table: ResultTable) -> Grid:
     """The table in the paper's layout."""
     cells = table.cells
-    by_key = cells.set_index(["dataset", "method", "mask_ratio", "metric"])
+    by_key = {(c.dataset, c.method, c.mask_ratio, c.metric): c for c in cells.itertuples()}
     methods, ratios = list(dict.fromkeys(cells.method)), list(dict.fromkeys(cells.mask_ratio))
     metrics = [m for m in METRICS if m.key in set(cells.metric)]
 
     def value(dataset: str, method: str, ratio: str, metric: str) -> Value:
-        if (dataset, method, ratio, metric) not in by_key.index:
+        cell = by_key.get((dataset, method, ratio, metric))
+        if cell is None:
             return Value("–", "–")
-        cell = by_key.loc[(dataset, method, ratio, metric)]
         return Value(
             _measured(cell.status, cell.measured),
             number_text(cell.paper),
@@ -103,13 +104,13 @@ def change_grid(table: ResultTable) -> Grid | None:
     changes = table.changes
     methods, ratios = list(dict.fromkeys(changes.method)), list(dict.fromkeys(changes.mask_ratio))
     metrics = [m for m in METRICS if m.key in set(changes.metric)]
-    by_key = changes.set_index(["method", "mask_ratio", "metric"])
+    by_key = {(c.method, c.mask_ratio, c.metric): c for c in changes.itertuples()}
     grid = Grid(["Mask ratio", "Metric"], _method_head(table, methods))
     for ratio in ratios:
         for i, metric in enumerate(metrics):
             values = []
             for method in methods:
-                cell = by_key.loc[(method, ratio, metric.key)]
+                cell = by_key[method, ratio, metric.key]
                 measured = _measured(cell.status, cell.measured, signed=True)
                 paper = number_text(cell.paper, signed=True)
                 values.append(Value(measured, paper, _interval(cell), best=cell.beyond_chance, mark=cell.agreement))
@@ -380,13 +381,13 @@ def _measured(status: str, value: float, *, signed: bool = False) -> str:
     return "not run" if status == "not run" else number_text(value, signed=signed)
 
 
-def _spread(cell: pd.Series) -> str:
+def _spread(cell: Any) -> str:
     """The longer arm of a cell's interval."""
     arm = max(cell.high - cell.measured, cell.measured - cell.low)
     return f"±{arm:.{DIGITS}f}" if math.isfinite(arm) else ""
 
 
-def _interval(cell: pd.Series) -> str:
+def _interval(cell: Any) -> str:
     """A cell's interval; of a change both ends are shown, since on which side of zero they lie is the news."""
     if not (math.isfinite(cell.low) and math.isfinite(cell.high)):
         return ""

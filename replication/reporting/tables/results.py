@@ -185,7 +185,7 @@ def load_metrics(folder: str | Path, runs: Iterable[str]) -> dict[str, dict[str,
             continue
         content = read_object(path)
         if not buckets_of(content):
-            raise InputError(f"{path} is not a metrics file: it needs an object for each bucket of holes.")
+            raise InputError(f"{path} is not a metrics file: it needs an object for each bucket, such as 1-20%.")
         for bucket in buckets_of(content):
             for metric, value in content[bucket].items():
                 if not isinstance(value, int | float) or not math.isfinite(value):
