@@ -64,8 +64,8 @@ def write_plot_data(
     The scalars are those that a system declares as its `curves`. frechet.csv has the Fréchet distance, FD or FID; where
     runs mix the two, FD.csv and FID.csv have it instead, since they share no axis. hole_percent: middle of the bucket,
     10, 30 or 50: dvc's line charts draw nothing over a text like "1-20%"; other buckets have no size and are left out.
-    curves: as `curves.load_curves` gives them. metrics: run -> metrics file. A table without a row has its header alone:
-    of an empty file `dvc plots` shows nothing, of a missing one it complains.
+    curves: as `curves.load_curves` gives them. metrics: run -> metrics file. A table without a row has its header
+    alone: of an empty file `dvc plots` shows nothing, of a missing one it complains.
     """
     curves = list(curves)
     tables = {

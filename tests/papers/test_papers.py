@@ -84,7 +84,7 @@ def test_a_layout_or_figure_that_cannot_be_used_is_refused(tmp_path, monkeypatch
     assert load_layouts("ebgan") == {} and load_figures("ebgan") == []
     head = "number,title,methods_in_rows,against,same_schedule"
     (tmp_path / "ebgan" / "tables.csv").write_text(f"{head}\n1,Results,perhaps,,no\n")
-    with pytest.raises(InputError, match=r"papers/ebgan/tables\.csv: methods_in_rows of Table 1 must be yes or no, got"):
+    with pytest.raises(InputError, match=r"ebgan/tables\.csv: methods_in_rows of Table 1 must be yes or no, got"):
         load_layouts("ebgan")
     (tmp_path / "ebgan" / "figures.csv").write_text("figure,title,kind,rows,buckets,caption,alt\nf1,F,plot,1,,c,a\n")
     with pytest.raises(InputError, match=f"kind of f1 must be one of {', '.join(FIGURE_KINDS)}, got 'plot'"):

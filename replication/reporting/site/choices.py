@@ -67,7 +67,8 @@ def choices_html(choices: Iterable[Choice], place: str, what: str) -> str:
     own = [choice for choice in choices if place in choice.places]
     if not own:
         return ""
-    blocks = [_owner(owner, [one for one in own if one.owner == owner]) for owner in dict.fromkeys(c.owner for c in own)]
+    owners = dict.fromkeys(choice.owner for choice in own)
+    blocks = [_owner(owner, [choice for choice in own if choice.owner == owner]) for owner in owners]
     return (
         f'<details class="choices"><summary>Choices behind {html_text(what)}: {len(own)}</summary>\n'
         + "\n".join(blocks)

@@ -57,8 +57,8 @@ class Conditions:
     trained_once: tuple[str, ...] = ()
 
     def line(self) -> str:
-        """The items in one line, for captions; without the note, which is a sentence, and the code, which no reader of a
-        picture asks for.
+        """The items in one line, for captions; without the note, which is a sentence, and the code, which says nothing
+        to the reader of a picture.
         """
         left_out = (_FIELDS["note"], _FIELDS["code"])
         words = [
