@@ -6,8 +6,9 @@ import functools
 import importlib
 import importlib.util
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from replication.errors import InputError
 from replication.methods import Method, Need
@@ -42,6 +43,21 @@ def file_of(name: str, file: str) -> Path:
     return _FOLDER / name / file
 
 
+def function(reference: str) -> Callable[..., Any]:
+    """The function that "module:name" stands for, as declarations and papers' lists of figures name them.
+
+    Raises:
+        InputError: there is no such module, or no such function in it.
+    """
+    module, _, name = reference.partition(":")
+    if not _exists(module):
+        raise InputError(f"{reference!r}: the module {module} does not exist")
+    found = getattr(importlib.import_module(module), name, None)
+    if found is None:
+        raise InputError(f"{reference!r}: the module {module} has no function {name!r}")
+    return found
+
+
 def in_order(found: Mapping[str, Method]) -> dict[str, Method]:
     """Check declarations against each other, and order them so that each stands after those that it needs.
 
@@ -60,6 +76,13 @@ def in_order(found: Mapping[str, Method]) -> dict[str, Method]:
     return done
 
 
+def _exists(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ModuleNotFoundError, ValueError):  # of a package that does not exist; of an empty name
+        return False
+
+
 def _others(one: Method) -> set[str]:
     """Other systems whose runs this one needs."""
     own = {part.name for part in one.parts}
@@ -71,12 +94,9 @@ def _check(folder: str, one: Method, found: Mapping[str, Method]) -> None:
     if one.name != folder or not re.fullmatch(r"[a-z][a-z0-9_]*", folder):
         raise InputError(f"{where}: the method is called {one.name!r}; it must be called like its folder, in a-z, 0-9, _")
     own = [part.name for part in one.parts]
-    for module in (one.module, *(part.module for part in one.parts)):
-        try:
-            there = importlib.util.find_spec(module) is not None
-        except ModuleNotFoundError:
-            there = False
-        if not there:
+    drawn = [panel.draw for panel in one.panels] + ([one.training_panel] if one.training_panel else [])
+    for module in (one.module, *(part.module for part in one.parts), *(each.partition(":")[0] for each in drawn)):
+        if not _exists(module):
             raise InputError(f"{where}: the module {module} does not exist")
     for part in one.parts:
         for need in part.needs:

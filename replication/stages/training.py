@@ -22,8 +22,8 @@ from replication.graph.closure import code_digest
 from replication.graph.roots import part_roots
 from replication.history.commit import code_commit
 from replication.methods import Finished, Method, Part, Task, TrainedRun, Training
+from replication.methods.opening import open_faces, open_run, weights_sha256
 from replication.settings import plain
-from replication.stages.opening import open_faces, open_run, weights_sha256
 from replication.training.checkpoint import load_weights, read_card, save_weights
 from replication.training.fit import FitReport, fit
 from replication.training.state import remove_other_runs

@@ -11,4 +11,5 @@ METHOD = Method(
     parts=(Part(ONLY_PART, "replication.methods.attributes.training", fields=frozenset({"attributes"}), holes=False),),
     module="replication.methods.attributes.opening",
     inpaints=False,
+    training_panel="replication.methods.attributes.panels:accuracy_by_attribute",
 )

@@ -11,5 +11,5 @@ METHOD = Method(
     parts=(Part(ONLY_PART, "replication.methods.parser.training", fields=frozenset({"parsing"}), holes=False),),
     module="replication.methods.parser.opening",
     inpaints=False,
-    panels=(),
+    training_panel="replication.methods.parser.panels:labels_of_faces",
 )

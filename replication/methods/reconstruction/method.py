@@ -11,4 +11,5 @@ METHOD = Method(
     parts=(Part(ONLY_PART, "replication.methods.reconstruction.training", holes=False),),
     module="replication.methods.reconstruction.opening",
     inpaints=False,
+    training_panel="replication.methods.reconstruction.panels:rebuilt_faces",
 )

@@ -26,17 +26,26 @@ def open_run(parameters: Parameters, name: str, device: torch.device | str = "cp
     Raises:
         InputError: no such run, or one of its parts was not trained yet.
     """
+    module = importlib.import_module(parameters.method_of(name).module)
+    return module.open_run(trained_run(parameters, name, device, k=k))
+
+
+def trained_run(parameters: Parameters, name: str, device: torch.device | str = "cpu", *, k: int = 0) -> TrainedRun:
+    """What a system is given to open the k-th training of a run.
+
+    Raises:
+        InputError: no such run, or one of its parts was not trained yet.
+    """
     import torch
 
     method = parameters.method_of(name)
     cards = cards_of(method, name, k)
-    module = importlib.import_module(method.module)
     settings = settings_of_cards(method, name, k)
 
     def open_need(need: str) -> Any:
         return open_run(parameters, _run_of(need, settings), device)
 
-    trained = TrainedRun(
+    return TrainedRun(
         run=name,
         dataset=parameters.run(name).dataset,
         settings=settings,
@@ -45,7 +54,6 @@ def open_run(parameters: Parameters, name: str, device: torch.device | str = "cp
         device=torch.device(device),
         open=open_need,
     )
-    return module.open_run(trained)
 
 
 def open_inpainter(
@@ -101,12 +109,6 @@ def open_faces(parameters: Parameters, dataset: str) -> FaceStore:
     """The prepared faces of a data set; InputError if there is no such set or it was not prepared."""
     parameters.data_set(dataset)
     return FaceStore.open(paths.store(dataset))
-
-
-def panel_function(reference: str) -> Any:
-    """The function that "module:name" stands for."""
-    module, _, name = reference.partition(":")
-    return getattr(importlib.import_module(module), name)
 
 
 def weights_sha256(name: str) -> str:
