@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from replication.errors import InputError
+from replication.graph.roots import opening_roots
 from replication.methods.registry import file_of, methods
 from replication.papers import PAPERS, load_figures, load_tables
 from replication.settings import hint
@@ -82,11 +83,21 @@ def columns_of(paper: str, figure: str) -> list[Column]:
 
 def panels_of(paper: str) -> dict[str, str]:
     """run -> system of the runs that the panels of a paper open: what its figures depend on besides stored samples."""
-    return {
-        row["run"]: system
-        for system, _, row in _lines("figures.csv", FIGURE_COLUMNS)
-        if row["paper"] == paper and row["draw"]
-    }
+    return {row["run"]: system for system, row in _panels(paper)}
+
+
+def figure_roots(paper: str) -> tuple[str, ...]:
+    """The modules at which the closure of the figures of a paper begins: the stage, what draws panels and opens runs."""
+    roots = {"replication.stages.figures"}
+    for system, row in _panels(paper):
+        roots |= {row["draw"].partition(":")[0], *opening_roots(methods()[system])}
+    return tuple(sorted(roots))
+
+
+def _panels(paper: str) -> Iterator[tuple[str, dict[str, str]]]:
+    for system, _, row in _lines("figures.csv", FIGURE_COLUMNS):
+        if row["paper"] == paper and row["draw"]:
+            yield system, row
 
 
 def _lines(name: str, columns: tuple[str, ...]) -> Iterator[tuple[str, str, dict[str, str]]]:

@@ -9,6 +9,7 @@ from replication import paths
 from replication.atomic import atomic_folder
 from replication.drawing.style import save_figure
 from replication.errors import InputError
+from replication.methods.registry import function
 from replication.papers import PlannedFigure, load_figures, papers_with_figures
 from replication.reporting.figures.comparison import Captioned, Samples, load_samples, picture_figure
 from replication.reporting.placement import Column, columns_of
@@ -69,10 +70,9 @@ def write_figures(parameters: Parameters, paper: str, *, show: bool = False) -> 
 def _panel(parameters: Parameters, planned: PlannedFigure, column: Column, line: str) -> Captioned:
     """A drawing of a system, with the real tensors of one test pair."""
     from replication.inspection.pair import inspect_pair
-    from replication.stages.opening import panel_function
 
     inside = inspect_pair(parameters, column.run, bucket=planned.buckets[0], pair=PANEL_PAIR)
-    figure = panel_function(column.draw)(inside, subtitle=line)
+    figure = function(column.draw)(inside, subtitle=line)
     caption = f"Real tensors of the trained network: {inside.title}. {planned.caption}"
     return Captioned(planned.name, figure, planned.title, caption, planned.alt)
 

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
 import pytest
 
 from replication.errors import InputError
-from replication.methods.registry import file_of, methods
+from replication.graph.closure import closure
+from replication.methods.registry import file_of, function, methods
 from replication.papers import load_figures, load_tables, papers_with_figures, papers_with_tables
 from replication.reporting import placement
-from replication.reporting.placement import FIGURE_COLUMNS, ROW_COLUMNS, Column, columns_of, panels_of, rows_of
+from replication.reporting.placement import (
+    FIGURE_COLUMNS,
+    ROW_COLUMNS,
+    Column,
+    columns_of,
+    figure_roots,
+    panels_of,
+    rows_of,
+)
 
 
 @pytest.fixture
@@ -47,6 +57,18 @@ def test_every_figure_has_a_run_and_panels_say_who_draws_them():
         assert columns and all(bool(one.draw) == (figure.kind == "panel") for one in columns)
     assert [one.title for one in columns_of("showface", "figure5")] == ["PConv", "PConv", "Ours", "Ours"]
     assert panels_of("showface") == {"full": "mdrnet"}
+
+
+def test_panels_are_drawn_by_functions_of_a_system_that_the_stage_depends_on():
+    modules = closure(figure_roots("showface"))
+    assert {"replication.stages.figures", "replication.methods.mdrnet.inpainter"} <= set(modules)
+    for figure in load_figures("showface"):
+        for column in columns_of("showface", figure.name):
+            if column.draw:
+                assert list(inspect.signature(function(column.draw)).parameters) == ["inside", "subtitle"]
+                assert column.draw.partition(":")[0] in modules
+    assert "replication.methods.mdrnet.network" not in closure(["replication.stages.tables"])
+    assert figure_roots("exgan") == ("replication.stages.figures",)
 
 
 def test_a_new_folder_puts_a_row_into_a_table_and_a_column_into_a_figure(new):
