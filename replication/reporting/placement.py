@@ -87,7 +87,7 @@ def panels_of(paper: str) -> dict[str, str]:
 
 
 def figure_roots(paper: str) -> tuple[str, ...]:
-    """The modules at which the closure of the figures of a paper begins: the stage, what draws panels and opens runs."""
+    """The modules at which the closure of a paper's figures begins: the stage, what draws panels and opens runs."""
     roots = {"replication.stages.figures"}
     for system, row in _panels(paper):
         roots |= {row["draw"].partition(":")[0], *opening_roots(methods()[system])}

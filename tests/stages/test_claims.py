@@ -1,15 +1,17 @@
-"""The claims stage from evaluation folders to the page, on small invented results."""
+"""The claims stage from evaluation folders to the page, and tables and site from the same small invented results."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from replication import paths
+from replication.config import Run
 from replication.errors import InputError
 from replication.evaluation.frechet import frechet_distance
 from replication.evaluation.protocol import VERSION
@@ -18,6 +20,8 @@ from replication.papers import PAPERS, load_claims
 from replication.reporting.claims.judging import DRAWS, read_claims_csv
 from replication.reporting.tables.results import load_metrics
 from replication.stages import claims as stage
+from replication.stages.site import write_site
+from replication.stages.tables import table_fragments, write_tables
 
 BUCKETS = ("1-20%", "20-40%", "40-60%")
 N = 40
@@ -25,7 +29,7 @@ N = 40
 
 @dataclass(frozen=True)
 class Runs:
-    """Of the parameters, what the stage asks for: the runs that a protocol measures."""
+    """Of the parameters, what report stages ask for: the runs that a protocol measures."""
 
     names: tuple[str, ...] = ("full", "no_mrem", "no_inter")
 
@@ -34,6 +38,12 @@ class Runs:
 
     def method_of(self, run: str):
         return methods()["mdrnet"]
+
+    def run(self, name: str) -> Run:
+        return Run(dataset="celebahq", protocol="irregular")
+
+    def data_set(self, name: str) -> SimpleNamespace:
+        return SimpleNamespace(title="drawn faces", source="drawn")
 
 
 PARAMETERS = Runs()
@@ -150,3 +160,30 @@ def test_results_of_another_version_of_the_protocol_are_refused_with_the_stage_t
     path.write_text(json.dumps(metrics))
     with pytest.raises(InputError, match="names no version of the protocol"):
         stage.write_claims(PARAMETERS)
+
+
+def test_the_site_has_the_claims_once_they_are_written(checkout):
+    assert 'id="claims"' not in write_site(PARAMETERS).read_text()
+    stage.write_claims(PARAMETERS)
+    text = write_site(PARAMETERS).read_text()
+    assert '<section id="claims"' in text and 'href="notebooks/evaluate/no_mrem.html"' in text
+
+
+def test_the_site_lists_runs_that_no_paper_has(checkout):
+    evaluated("mine", 1.2)
+    text = write_site(Runs((*PARAMETERS.names, "mine"))).read_text()
+    assert 'id="run-mine"' in text and 'id="run-full"' in text
+    assert text.count("not measured yet") == 1 and "Runs</b> 3 of 4 measured" in text  # no_inter
+
+
+def test_tables_go_into_the_folder_of_their_paper(checkout):
+    written = write_tables(PARAMETERS, "showface")
+    assert [path.as_posix() for path in written[:4]] == [
+        f"reports/tables/showface/table1.{suffix}" for suffix in ("csv", "md", "html", "tex")
+    ]
+    assert len(written) == 16 and all(path.is_file() for path in written)
+    changes = pd.read_csv(paths.TABLES / "showface" / "table2.csv").query("run == 'no_mrem' and metric == 'PSNR'")
+    assert (changes.change < 0).all() and (changes.change_high < 0).all()  # paired over the same images
+    assert written[2].read_text() == table_fragments(PARAMETERS, "showface")[0]
+    with pytest.raises(InputError, match=r"paper 'exgan' has no tables to be measured .*\(allowed: showface\)"):
+        write_tables(PARAMETERS, "exgan")
