@@ -8,6 +8,7 @@ import pytest
 from replication.drawing import style
 from replication.errors import InputError
 from replication.methods.registry import methods
+from replication.papers import PAPERS, load_figures, load_tables
 from replication.reporting.placement import rows_of
 from replication.reporting.site.choices import load_choices
 from replication.reporting.site.page import Section, build_site
@@ -205,3 +206,12 @@ def test_a_systems_choices_belong_to_its_paper_or_to_those_that_look_through_it(
     assert owners >= {"data and measurement", *(methods()[name].title for name in systems)}
     # ExGAN has no system here: what is left are the features of the Fréchet distance, which every number needs.
     assert {choice.owner for choice in load_choices("exgan")} == {methods()["attributes"].title}
+
+
+@pytest.mark.parametrize("paper", PAPERS)
+def test_every_choice_stands_beside_something_that_exists(paper):
+    """That its key and its file exist is tested where the lists are."""
+    places = {f"table{n}" for p in PAPERS for n in load_tables(p)} | {f.name for p in PAPERS for f in load_figures(p)}
+    for choice in load_choices(paper):
+        assert choice.places <= places, choice.point
+        assert choice.point and choice.says and choice.chosen and choice.source
