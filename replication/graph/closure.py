@@ -25,6 +25,7 @@ DECIDES_NOTHING = {
     "replication.config": "hands parameters on; their values are DVC's `params`",
     "replication.errors": "sentences for users",
     "replication.graph": "what runs, not what it computes",
+    "replication.json_files": "reads text",
     "replication.history": "records of what was run",
     "replication.methods.registry": "finds declarations; those of a stage are in its own closure",
     "replication.paths": "names of folders",

@@ -17,6 +17,7 @@ import yaml
 from replication.atomic import write_text
 from replication.errors import InputError
 from replication.graph.closure import files
+from replication.graph.plots import plot_definitions
 from replication.graph.roots import evaluation_roots, feature_methods, figure_roots, inspection_roots, part_roots
 from replication.methods import ONLY_PART, Method, Need, Part
 from replication.methods.registry import methods
@@ -41,8 +42,7 @@ def dvc_yaml() -> str:
         if one.inpaints:
             stages[f"evaluate_{one.name}"] = _evaluate(one)
     stages |= _reports()
-    plots = _plots()
-    content = {"stages": stages, "metrics": ["reports/metrics"], "plots": plots}
+    content = {"stages": stages, "metrics": ["reports/metrics"], "plots": plot_definitions()}
     return HEAD + yaml.dump(content, Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True)
 
 
@@ -281,9 +281,3 @@ def _declared_data() -> list[str]:
     package = Path(__file__).parents[1]
     found = [*package.glob("papers/**/*.csv"), *package.glob("methods/*/*.csv")]
     return sorted(path.relative_to(package.parent).as_posix() for path in found)
-
-
-def _plots() -> list[Any]:
-    from replication.graph.plots import plot_definitions
-
-    return plot_definitions()

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from replication.methods import Method, Need, Part
-from replication.methods.registry import methods
-from replication.papers import figure_modules
+from replication.methods.registry import figure_modules, methods
 
 
 def part_roots(method: Method, part: Part) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import functools
 import importlib
 import importlib.util
@@ -56,6 +57,17 @@ def function(reference: str) -> Callable[..., Any]:
     if found is None:
         raise InputError(f"{reference!r}: the module {module} has no function {name!r}")
     return found
+
+
+def figure_modules() -> list[str]:
+    """Modules of the functions by which systems draw figures of papers themselves: `draw` in their figures.csv."""
+    found = set()
+    for name in methods():
+        path = file_of(name, "figures.csv")
+        if path.is_file():
+            with path.open(encoding="utf-8", newline="") as file:
+                found |= {row["draw"].partition(":")[0] for row in csv.DictReader(file) if row.get("draw")}
+    return sorted(found)
 
 
 def in_order(found: Mapping[str, Method]) -> dict[str, Method]:

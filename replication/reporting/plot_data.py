@@ -17,43 +17,10 @@ import pandas as pd
 
 from replication.atomic import write_text
 from replication.drawing.curves import Curves
+from replication.graph.plots import FRECHET, METRICS
 from replication.methods.registry import methods
 
 POINTS = 60  # of a curve: each is the mean over its part of the run
-TEMPLATE = "runs"
-FRECHET = "frechet"
-METRICS = {
-    "PSNR": "PSNR (dB)",
-    "L1_percent": "L1 (% of the range)",
-    "SSIM": "SSIM",
-    FRECHET: "Fréchet distance (FD or FID, as in the tables)",
-}
-"""Metrics that are plotted -> words of their axis."""
-
-
-def plot_definitions() -> list[dict[str, dict[str, Any]]]:
-    """The section `plots` of dvc.yaml: every file that `write_plot_data` always writes, from the systems alone."""
-
-    def plot(title: str, name: str, x: str, x_label: str, y_label: str) -> dict[str, dict[str, Any]]:
-        file = {f"reports/plots/{name}.csv": "value"}
-        return {title: {"template": TEMPLATE, "x": x, "y": file, "x_label": x_label, "y_label": y_label}}
-
-    curves = [
-        plot(f"{one.title}: {scalar}", f"{name}_{scalar}", "images_seen", "images seen", f"{scalar} (training)")
-        for name, one in methods().items()
-        for scalar in one.curves
-    ]
-    metrics = [
-        plot(
-            f"{'Fréchet distance' if name == FRECHET else words.split(' (')[0]} by size of the hole",
-            name,
-            "hole_percent",
-            "hole (% of the image, middle of the bucket)",
-            words,
-        )
-        for name, words in METRICS.items()
-    ]
-    return [*curves, *metrics]
 
 
 def write_plot_data(

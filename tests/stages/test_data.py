@@ -162,8 +162,6 @@ def test_what_a_table_lacks_is_told_before_pairs_are_drawn(photos):
     values = photos | {"table": "two.csv"}
     p = smoke({"faces": {"title": "p", **values}}, {"own": {"datasets": ["faces"], "exemplar": "other_identity"}})
     prepare.prepare_faces(p, "faces")
-    sentence = (
-        r"^protocol 'own' on data set 'faces': needs the field identity, which the set lacks \(it has: image\)$"
-    )
+    sentence = r"^protocol 'own' on data set 'faces': needs the field identity, which the set lacks \(it has: image\)$"
     with pytest.raises(InputError, match=sentence):
         prepare.prepare_pairs(p, "own", "faces")

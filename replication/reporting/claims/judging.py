@@ -229,9 +229,7 @@ def _check_draws(draws: Draws) -> None:
     lengths = Counter(len(values) for values in draws.values())
     for (one, bucket, metric), values in draws.items():
         if len(values) != lengths.most_common(1)[0][0]:
-            raise InputError(
-                f"{one}, {bucket}, {metric}: {len(values)} draws, but other numbers have more or fewer."
-            )
+            raise InputError(f"{one}, {bucket}, {metric}: {len(values)} draws, but other numbers have more or fewer.")
         if not np.isfinite(values).all():
             raise InputError(f"{one}, {bucket}, {metric}: the draws hold NaN or infinity; evaluate it again.")
 

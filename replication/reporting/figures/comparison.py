@@ -235,7 +235,5 @@ def _places(first: Samples, own: Samples) -> dict[int, int]:
     where = {tuple(pair): k for k, pair in enumerate(own.pairs[key].itertuples(index=False))}
     places = {k: where.get(tuple(pair)) for k, pair in enumerate(first.pairs[key].itertuples(index=False))}
     if None in places.values():
-        raise InputError(
-            f"runs {first.run} and {own.run} were not sampled on the same pairs of {own.dataset}."
-        )
+        raise InputError(f"runs {first.run} and {own.run} were not sampled on the same pairs of {own.dataset}.")
     return places

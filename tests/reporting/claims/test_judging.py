@@ -108,9 +108,7 @@ def noisy(file_of, quality, seed: int, draws: int = 2000):
     """Every run measured once with noise, and draws of that same noise about what was measured."""
     noise = np.random.default_rng(seed)
     metrics, drawn = {}, {}
-    printed = [
-        (n, d, m) for n, t in load_tables("showface").items() for d, m in zip(t.dataset, t.method, strict=True)
-    ]
+    printed = [(n, d, m) for n, t in load_tables("showface").items() for d, m in zip(t.dataset, t.method, strict=True)]
     for name in dict.fromkeys(ROWS[row] for row in printed if row in ROWS):
         metrics[name] = file_of(name, quality=quality(name))
         for bucket in ("1-20%", "20-40%", "40-60%"):
