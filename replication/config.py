@@ -11,10 +11,11 @@ import functools
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, create_model
 
+from replication.data.pair_rules import PairRule
 from replication.errors import InputError
 from replication.methods import Method, Need
 from replication.methods.registry import method, methods
@@ -57,6 +58,10 @@ class _DataSet(Settings):
 class DrawnFaces(_DataSet):
     """Faces from the seeded renderer."""
 
+    possible_fields: ClassVar[frozenset[str]] = frozenset(
+        {"image", "parsing", "identity", "attributes", "landmarks", "boxes"}
+    )
+
     source: Literal["drawn"] = "drawn"
     distribution: Literal["celebahq", "ffhq", "both"] = "celebahq"
     train: Count
@@ -78,6 +83,12 @@ class Photos(_DataSet):
     duplicates: Literal["refuse", "drop", "allow"] = "refuse"
     skip_corrupt: bool = False
     allow_upscaling: bool = False
+
+    @property
+    def possible_fields(self) -> frozenset[str]:
+        """The batch fields that the set may turn out to have; what a table names is known when it is read."""
+        from_table = {"identity", "attributes", "landmarks"} if self.table is not None else set()
+        return frozenset({"image", *from_table, *({"parsing"} if self.parsing_folder is not None else ())})
 
     def faults(self) -> Iterator[tuple[str, str]]:
         """Landmarks stand in a table."""
@@ -271,6 +282,11 @@ def _together(p: Parameters) -> Iterator[tuple[str, str]]:
                 yield f"protocols.{name}.datasets", f"{dataset!r} is no data set{hint(dataset, p.data)}"
                 continue
             own = p.data[dataset]
+            rule = PairRule(name, protocol.holes, protocol.regions, protocol.exemplar)
+            try:
+                rule.require(own.possible_fields, dataset)
+            except InputError as error:
+                yield f"protocols.{name}", str(error)
             if own.source == "drawn" and own.test < 2:
                 yield f"data.{dataset}.test", "at least 2 test images are needed to evaluate"
     if p.evaluation.features not in p.run_names():

@@ -78,7 +78,7 @@ def execute(arguments: argparse.Namespace) -> None:
 
 def data(arguments: argparse.Namespace) -> None:
     """Draw or pack one set of faces."""
-    from replication.stages.data import prepare_faces
+    from replication.stages.faces import prepare_faces
 
     print(prepare_faces(_parameters(), arguments.dataset))
 
@@ -94,7 +94,7 @@ def sources_changed(arguments: argparse.Namespace) -> None:
 
 def masks(arguments: argparse.Namespace) -> None:
     """Masks, and the frozen pairs of every protocol."""
-    from replication.stages.data import prepare_masks, prepare_pairs
+    from replication.stages.holes import prepare_masks, prepare_pairs
 
     parameters = _parameters()
     for dataset, store in prepare_masks(parameters).items():

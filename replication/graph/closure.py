@@ -132,7 +132,8 @@ def _file(name: str) -> Path | None:
 
 
 def _decides_nothing(name: str) -> bool:
-    return any(name == one or name.startswith(f"{one}.") for one in DECIDES_NOTHING)
+    # (The package's own __init__ has its version, and nothing else.)
+    return name == PACKAGE.name or any(name == one or name.startswith(f"{one}.") for one in DECIDES_NOTHING)
 
 
 @functools.cache

@@ -121,7 +121,7 @@ def _notebook(source: str, output: str, **values: str) -> tuple[str, str, list[s
 
 def _data() -> dict[str, Any]:
     cmd, source, outs = _notebook("01_data", "data/${key}", dataset="${key}")
-    deps = [source, *files(["replication.stages.data", "replication.data.drawn", "replication.data.packing"])]
+    deps = [source, *files(["replication.stages.faces"])]
     stage = _stage(
         "draw or pack one set of faces", cmd, deps, ["image_size", "data.${key}"], ["data/prepared/${key}", *outs]
     )
@@ -131,9 +131,8 @@ def _data() -> dict[str, Any]:
 def _masks() -> dict[str, Any]:
     cmd, source, outs = _notebook("02_masks", "masks/masks")
     params = ["masks", "protocols", "evaluation.seed", "evaluation.pairs_per_bucket"]
-    roots = ["replication.stages.data", "replication.data.irregular_masks", "replication.data.nvidia_masks"]
     # Which sets are paired stands in `protocols`; here is no place to name them, so it waits for all.
-    deps = [source, "data/prepared", *files(roots)]
+    deps = [source, "data/prepared", *files(["replication.stages.holes"])]
     made = ["data/masks", "data/pairs", *outs]
     return _stage("hole masks, and the frozen pairs of test images and holes", cmd, deps, params, made)
 

@@ -24,7 +24,7 @@ from replication.graph.closure import code_digest
 from replication.graph.roots import evaluation_roots, feature_methods
 from replication.history.made_by import made_by
 from replication.methods.opening import open_faces, open_features, open_inpainter
-from replication.stages.data import check_protocol
+from replication.stages.protocols import check_protocol
 
 
 def evaluate_run(parameters: Parameters, name: str) -> dict[str, Any]:

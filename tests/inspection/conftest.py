@@ -10,6 +10,7 @@ import yaml
 
 from replication import paths
 from replication.config import load_parameters
+from replication.data.store import FaceStore
 from replication.methods.attributes.network import AttributeNetwork
 from replication.methods.mdrnet.network import MDRNet
 from replication.methods.parser.bisenet import BiSeNet
@@ -17,7 +18,8 @@ from replication.methods.pconv.network import PConvUNet
 from replication.methods.reconstruction.network import ReconstructionNetwork
 from replication.profile_files import profile_text
 from replication.settings import plain
-from replication.stages import data as prepare
+from replication.stages import faces as faces_stage
+from replication.stages import holes as holes_stage
 from replication.training.checkpoint import save_weights
 from replication.yaml_files import parse_yaml
 
@@ -60,17 +62,18 @@ def checkout(tmp_path_factory):
     folder = tmp_path_factory.mktemp("checkout")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr(prepare, "_workers", lambda: 1)
+        patch.setattr(faces_stage, "_workers", lambda: 1)
+        patch.setattr(holes_stage, "_workers", lambda: 1)
         p = small_parameters(folder)
         for dataset in ("celebahq", "parsing", "attributes"):
-            prepare.prepare_faces(p, dataset)
-        prepare.prepare_masks(p.model_copy(update={"protocols": {"irregular": p.protocols["eyes"]}}))
+            faces_stage.prepare_faces(p, dataset)
+        holes_stage.prepare_masks(p.model_copy(update={"protocols": {"irregular": p.protocols["eyes"]}}))
         for protocol in ("irregular", "eyes"):
-            prepare.prepare_pairs(p, protocol, "celebahq")
+            holes_stage.prepare_pairs(p, protocol, "celebahq")
         torch.manual_seed(0)
         store_untrained(p, "parser", BiSeNet(width=4, output_stride=4))
         store_untrained(p, "reconstruction", ReconstructionNetwork(width=4))
-        attributes = prepare.open_faces(p, "attributes").index.columns.str.startswith("attr_").sum()
+        attributes = FaceStore.open(paths.store("attributes")).index.columns.str.startswith("attr_").sum()
         store_untrained(p, "attributes", AttributeNetwork(int(attributes), width=p.methods.attributes.width))
         for run in ("pconv", "on_eyes", "unmeasured"):
             store_untrained(p, run, PConvUNet(p.methods.pconv.width, p.methods.pconv.levels))

@@ -22,7 +22,7 @@ from replication.methods.pconv.inpainter import PConvInpainter
 from replication.methods.pconv.network import PConvUNet
 from replication.methods.reconstruction.network import ReconstructionEncoder, ReconstructionNetwork
 from replication.settings import merge
-from replication.training import fit
+from replication.training.fit import fit
 from replication.training.schedules import LearningRate
 
 SIDE, BATCH = 32, 4
