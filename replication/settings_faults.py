@@ -52,6 +52,8 @@ class Faults(InputError):
 def hint(name: object, allowed: Iterable[str]) -> str:
     """The end of a sentence about a name that does not exist: the nearest one, and all that are allowed."""
     allowed = [str(each) for each in allowed]
+    if not allowed:
+        return " (there are none)"
     close = difflib.get_close_matches(str(name), allowed, n=1)
     return (f"; did you mean {close[0]!r}?" if close else "") + f" (allowed: {', '.join(allowed)})"
 
