@@ -114,7 +114,7 @@ def faces(parameters: Parameters, name: str, images: dict[str, Images]) -> Itera
     for run, field in lacking:
         key = "parsing_folder" if field == "parsing" else "table"
         mend = f"name their {'folder' if field == 'parsing' else 'table'} in {what}.{key}, or set {what}.source: drawn"
-        yield Finding(what, MISSING, f"{text}, but no {_FIELDS[field]} to train {run} on", mend)
+        yield Finding(what, MISSING, f"{text}, but no {_FIELDS[field]} to train the run {run} on", mend)
     if not lacking:
         yield Finding(what, OK, text)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
@@ -57,6 +58,7 @@ class Sizes:
     item_size: int = 1
 
 
+@functools.lru_cache(maxsize=1)
 def sizes_of(parameters: Parameters) -> Sizes:
     """Build every network once, with random weights, and count; needs torch.
 
