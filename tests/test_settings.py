@@ -356,6 +356,7 @@ def test_all_faults_of_a_change_at_once():
 def test_hint():
     assert hint("slot", ["slots", "decay"]) == "; did you mean 'slots'? (allowed: slots, decay)"
     assert hint(True, ["slots"]) == " (allowed: slots)"
+    assert hint("slots", []) == " (there are none)"
 
 
 def test_json_schema_describes_and_closes_every_mapping():
