@@ -135,11 +135,11 @@ def _usage(action: argparse.Action) -> str:
     return f"[{action.option_strings[-1]}{takes}]"
 
 
-def write_page(path: Path = PAGE) -> tuple[Path, bool]:
+def write_page(path: Path = PAGE) -> bool:
     """Write the page; true if it changed."""
     text = page()
     if path.is_file() and path.read_text(encoding="utf-8") == text:
-        return path, False
+        return False
     path.parent.mkdir(exist_ok=True)
     write_text(path, text)
-    return path, True
+    return True

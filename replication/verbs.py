@@ -43,14 +43,14 @@ def profile(arguments: argparse.Namespace) -> None:
 
 def pipeline(arguments: argparse.Namespace) -> None:
     """Write what follows from the declarations: dvc.yaml, the schema of params.yaml, the page of this command line."""
-    from replication.command_line import write_page
+    from replication.command_line import PAGE, write_page
     from replication.graph import dvc_yaml
-    from replication.profile_files import write_schema
+    from replication.profile_files import SCHEMA, write_schema
 
     if arguments.check:
         dvc_yaml.check()
         return
-    for path, written in ((dvc_yaml.FILE, dvc_yaml.write()), write_schema(), write_page()):
+    for path, written in ((dvc_yaml.FILE, dvc_yaml.write()), (SCHEMA, write_schema()), (PAGE, write_page())):
         print(f"{path} {'written' if written else 'is as declared'}")
 
 
