@@ -25,7 +25,7 @@ from replication.data.labels import LABELS
 from replication.data.masks import MaskStore
 from replication.data.store import ATTRIBUTE_PREFIX, BOX_COLUMNS, LANDMARK_COLUMNS, FaceStore
 from replication.doctor.amounts import items_of
-from replication.methods import Finished, Inpainter, Method, Part, Task, TrainedRun, Training
+from replication.methods import Finished, Method, Part, Task, TrainedRun, Training
 from replication.published_weights import STAND_IN, random_weights
 from replication.settings import Settings, replace
 
@@ -89,17 +89,13 @@ class StandIns(AbstractContextManager):
         return self._task(method, part, settings, run, self.parameters.run(run).dataset)
 
     def opened(self, run: str) -> Any:
-        """A run as its system opens it, with random weights: an `Inpainter`, or a network that others look through."""
+        """A run as its system opens it, with random weights: an `Inpainter`, or what others look through."""
         if run not in self._opened:
             method = self.parameters.method_of(run)
             parts = {part.name: self.made(run, part) for part in method.run_parts}
             with random_weights():
                 self._opened[run] = importlib.import_module(method.module).open_run(self._trained(method, run, parts))
         return self._opened[run]
-
-    def inpainter(self, run: str) -> Inpainter:
-        """The same for a run that completes faces."""
-        return self.opened(run)
 
     def computing(self, method: Method, part: Part, dataset: str) -> tuple[Callable[[], None], int]:
         """A call that computes a few items of a part for a data set, and how many; networks are opened by the first."""

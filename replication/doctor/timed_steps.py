@@ -184,7 +184,7 @@ class TimedSteps:
 
         p, dataset = self.parameters, self.parameters.run(run).dataset
         count, size = self._count(min(p.evaluation.batch_size, EVALUATED_AT_ONCE), dataset), self.side(dataset)
-        inpainter, features = stand_ins.inpainter(run), stand_ins.opened(p.evaluation.features)
+        inpainter, features = stand_ins.opened(run), stand_ins.opened(p.evaluation.features)
         rows, holes = np.arange(count), stand_ins.masks(size).test[:count]
         fields = inpainter.needs & set(OPTIONAL_FIELDS)
         batch = self._on_device(gather_batch(stand_ins.faces(size), rows, holes, fields=fields))

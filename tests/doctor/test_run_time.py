@@ -59,8 +59,8 @@ def demo():
 def smoke():
     """The profile `smoke` with a wider parser.
 
-    On CPUs with AVX2 alone, oneDNN writes beyond its memory in the gradient of a strided 1x1 convolution of fewer than 8
-    channels in channels-last layout, which `smoke` has (seen with torch 2.15.0).
+    On CPUs with AVX2 alone, oneDNN writes beyond its memory in the gradient of a strided 1x1 convolution of fewer than
+    8 channels in channels-last layout, which `smoke` has (seen with torch 2.15.0).
     """
     data = profile("smoke")
     data["methods"]["parser"]["width"] = 8
