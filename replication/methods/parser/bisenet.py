@@ -52,18 +52,18 @@ class BasicBlock(nn.Module):
         self.bn1 = nn.BatchNorm2d(out_channels)
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, 1, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(out_channels)
-        self.stride = stride
         self.downsample = None
+        # A 1x1 convolution with a stride reads one pixel in so many: taking these first is the same function. Narrow
+        # ones run so because of torch 2.15.0: on CPUs without AVX-512, strided, in channels last and with fewer than 8
+        # channels, the gradient of the weight differed from call to call, and the process could end with a damaged heap.
+        self.taken = stride if in_channels < 8 else 1
         if stride != 1 or in_channels != out_channels:
             self.downsample = nn.Sequential(
-                nn.Conv2d(in_channels, out_channels, 1, bias=False), nn.BatchNorm2d(out_channels)
+                nn.Conv2d(in_channels, out_channels, 1, stride // self.taken, bias=False), nn.BatchNorm2d(out_channels)
             )
 
     def forward(self, x: Tensor) -> Tensor:
-        # A 1x1 convolution reads one pixel in `stride`: taking these first is the same function. As a strided
-        # convolution it ran into a fault of torch 2.15.0 on CPUs without AVX-512, channels last: its weight's gradient
-        # differed from call to call, and the process could end with a damaged heap.
-        shortcut = x if self.downsample is None else self.downsample(x[:, :, :: self.stride, :: self.stride])
+        shortcut = x if self.downsample is None else self.downsample(x[:, :, :: self.taken, :: self.taken])
         x = F.relu(self.bn1(self.conv1(x)), inplace=True)
         return F.relu(self.bn2(self.conv2(x)) + shortcut, inplace=True)
 
