@@ -55,7 +55,7 @@ class BasicBlock(nn.Module):
         self.downsample = None
         # A 1x1 convolution with a stride reads one pixel in so many: taking these first is the same function. Narrow
         # ones run so because of torch 2.15.0: on CPUs without AVX-512, strided, in channels last and with fewer than 8
-        # channels, the gradient of the weight differed from call to call, and the process could end with a damaged heap.
+        # channels, the gradient of the weight differed from call to call, and the process could end with a broken heap.
         self.taken = stride if in_channels < 8 else 1
         if stride != 1 or in_channels != out_channels:
             self.downsample = nn.Sequential(
