@@ -63,7 +63,10 @@ def execute(arguments: argparse.Namespace) -> None:
 
     values = {}
     for name, text in arguments.parameter:
-        value = scalar(text)
+        try:
+            value = scalar(text)
+        except InputError as error:
+            raise InputError(f"-p {name}: {error}; quote it") from error
         # YAML 1.1 takes no, off and the like for booleans; a run may be called that.
         values[name] = text if isinstance(value, bool) and text.lower() not in ("true", "false") else value
     stage = stage_of_output(arguments.output)

@@ -393,12 +393,12 @@ def test_a_file_written_by_a_program_reads_the_same(tmp_path):
     ],
 )
 def test_a_change_is_checked_with_its_own_path(change, sentence):
-    assert refuse("runs.mdrnet.mine", {"dataset": "ffhq", "change": change}).startswith(sentence)
+    assert refuse("runs.mdrnet.mine", {"dataset": "ffhq", "protocol": "irregular", "change": change}).startswith(sentence)
 
 
 def test_all_faults_of_a_change_at_once():
     change = {"first_stage": {"pairs": 9}, "memory": {"slots": 0}, "dmm": 1}
-    assert faults(lambda data: put(data, "runs.mdrnet.mine", {"dataset": "ffhq", "change": change})) == [
+    assert faults(lambda data: put(data, "runs.mdrnet.mine", {"dataset": "ffhq", "protocol": "irregular", "change": change})) == [
         "runs.mdrnet.mine.change.first_stage: is the same for all runs; change it in methods.mdrnet",
         "runs.mdrnet.mine.change.dmm: must be true or false, got 1",
         "runs.mdrnet.mine.change.memory.slots: must be from 1 to 65536, got 0",
@@ -407,7 +407,7 @@ def test_all_faults_of_a_change_at_once():
 
 def test_changes_are_merged_into_the_section_and_nothing_else_moves():
     change = {"memory": {"slots": 7}, "losses": {"style": 0.0, "regions": "mask"}, "dmm": False}
-    p = load(lambda data: put(data, "runs.mdrnet.mine", {"dataset": "ffhq", "seeds": 3, "change": change}))
+    p = load(lambda data: put(data, "runs.mdrnet.mine", {"dataset": "ffhq", "protocol": "irregular", "seeds": 3, "change": change}))
     mine, section = p.settings_of("mine"), p.methods.mdrnet
     assert (mine.memory.slots, mine.losses.style, mine.losses.regions, mine.dmm) == (7, 0.0, "mask", False)
     assert mine.memory.decay == section.memory.decay and mine.losses.intra == section.losses.intra
@@ -417,7 +417,7 @@ def test_changes_are_merged_into_the_section_and_nothing_else_moves():
 
 
 def test_a_schedule_can_change_from_images_to_epochs():
-    run = {"dataset": "ffhq", "change": {"schedule": {"images": None, "epochs": 2}}}
+    run = {"dataset": "ffhq", "protocol": "irregular", "change": {"schedule": {"images": None, "epochs": 2}}}
     p = load(lambda data: put(data, "runs.mdrnet.mine", run))
     assert p.settings_of("mine").schedule.total_images(100) == 200
 
@@ -487,7 +487,7 @@ def test_features_come_from_a_run_that_makes_them():
 
 
 def test_two_runs_of_one_name():
-    assert refuse("runs.pconv.full", {"dataset": "ffhq"}) == (
+    assert refuse("runs.pconv.full", {"dataset": "ffhq", "protocol": "irregular"}) == (
         "runs.mdrnet.full: the name is used by a run of pconv too"
     )
 
@@ -495,7 +495,7 @@ def test_two_runs_of_one_name():
 @pytest.mark.parametrize("name", ["no semantic", "../x", "Full", "", "1x"])
 def test_names_of_runs_and_data_sets(name):
     words = "a name is made of a-z, 0-9 and _, and begins with a letter"
-    found = faults(lambda data: data["runs"]["mdrnet"].update({name: {"dataset": "celebahq"}}))
+    found = faults(lambda data: data["runs"]["mdrnet"].update({name: {"dataset": "celebahq", "protocol": "irregular"}}))
     assert found == [f"runs.mdrnet.{name}: {words}"]
     drawn = {"title": "x", "source": "drawn", "train": 3, "test": 3}
     assert faults(lambda data: data["data"].update({name: drawn})) == [f"data.{name}: {words}"]
@@ -567,3 +567,20 @@ def test_what_is_not_comparable_is_said_with_the_papers_value():
 def test_every_fault_of_a_profile_that_calls_itself_comparable():
     found = faults(lambda data: data.update(comparable=True))
     assert len(found) > 10 and all(line.startswith("comparable: ") for line in found)
+
+
+def test_a_run_that_inpaints_needs_a_protocol():
+    sentence = "runs.mdrnet.mine.protocol: needed (allowed: irregular)"
+    assert refuse("runs.mdrnet.mine", {"dataset": "ffhq"}) == sentence
+
+
+def test_a_protocol_whose_field_the_data_set_lacks():
+    eyes = {"datasets": ["celebahq"], "holes": "eye_boxes"}
+    photos = {"title": "p", "source": "photos", "folder": "photos"}
+
+    def change(data):
+        data["data"]["celebahq"] = photos
+        data["protocols"]["eyes"] = eyes
+
+    words = "protocols.eyes: protocol 'eyes' on data set 'celebahq': needs the field landmarks, which the set lacks"
+    assert faults(change) == [f"{words} (it has: image)"]

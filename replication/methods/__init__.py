@@ -73,8 +73,8 @@ class Part:
     needs: what has to be there before: own parts by name, networks of other systems as `Need.parse` reads them.
     fields: of a batch beyond image and mask: "attributes", "boxes", "identity", "landmarks", "parsing".
     holes: whether batches have masks. data: whether it reads a data set at all.
-    together: whether several processes may train it together (`compute.processes`); what a step of theirs sees must then
-        be what one process would see, or a mean of it.
+    together: whether several processes may train it together (`compute.processes`); their step must then be that of
+        one process with the whole batch.
     per: "run": one for every run and seed. "dataset": once for a data set, shared by all runs of the system on it;
         the section of its name in the settings then has a list `datasets`.
     settings: the top-level keys of the system's settings that it reads; empty for all of them.
