@@ -16,6 +16,7 @@ export DVC_NO_ANALYTICS := 1
 repro: $(READY)
 	@if [ -n "$(PROFILE)" ]; then $(BIN)/python -m replication profile --keep $(PROFILE); \
 	elif [ ! -f params.yaml ]; then $(BIN)/python -m replication profile demo; fi
+	@$(BIN)/python -m replication pipeline --check
 	@stages=$$($(BIN)/python -m replication sources-changed) || exit; \
 	for stage in $$stages; do $(BIN)/dvc repro --force --single-item $$stage || exit; done
 	$(BIN)/dvc repro

@@ -1,8 +1,8 @@
-"""Every parameter of the pipeline that is no system's own: typed, with its range, and refused by name when it cannot be.
+"""Every parameter of the pipeline that is no system's own: typed, with its range, and refused by name if it cannot be.
 
 `params.yaml` at the root of a checkout is the active profile, whole and plain. `load_parameters` reads it into
-frozen settings; all of its faults are told at once, each with its key's path. The sections `methods` and `runs` have a key
-for every system that `methods.registry` finds, and are checked by that system's own settings.
+frozen settings; all of its faults are told at once, each with its key's path. The sections `methods` and `runs` have a
+key for every system that `methods.registry` finds, and are checked by that system's own settings.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ import functools
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, create_model
 
+from replication.data.pair_rules import PairRule
 from replication.errors import InputError
 from replication.methods import Method, Need
 from replication.methods.registry import method, methods
@@ -57,6 +58,10 @@ class _DataSet(Settings):
 class DrawnFaces(_DataSet):
     """Faces from the seeded renderer."""
 
+    possible_fields: ClassVar[frozenset[str]] = frozenset(
+        {"image", "parsing", "identity", "attributes", "landmarks", "boxes"}
+    )
+
     source: Literal["drawn"] = "drawn"
     distribution: Literal["celebahq", "ffhq", "both"] = "celebahq"
     train: Count
@@ -78,6 +83,12 @@ class Photos(_DataSet):
     duplicates: Literal["refuse", "drop", "allow"] = "refuse"
     skip_corrupt: bool = False
     allow_upscaling: bool = False
+
+    @property
+    def possible_fields(self) -> frozenset[str]:
+        """The batch fields that the set may turn out to have; what a table names is known when it is read."""
+        from_table = {"identity", "attributes", "landmarks"} if self.table is not None else set()
+        return frozenset({"image", *from_table, *({"parsing"} if self.parsing_folder is not None else ())})
 
     def faults(self) -> Iterator[tuple[str, str]]:
         """Landmarks stand in a table."""
@@ -142,7 +153,7 @@ class Run(Settings):
     """One kind of network to train: a data set, and whatever differs from its system's section."""
 
     dataset: str | None = Field(None, description="key of `data`")
-    protocol: str | None = Field(None, description="key of `protocols`; null = not measured")
+    protocol: str | None = Field(None, description="key of `protocols`; of systems that inpaint")
     seeds: Count | None = Field(None, description="how often it is trained; null = the profile's `seeds`")
     change: dict[str, Any] = Field(default_factory=dict, description="keys of its system's section that differ")
 
@@ -271,10 +282,18 @@ def _together(p: Parameters) -> Iterator[tuple[str, str]]:
                 yield f"protocols.{name}.datasets", f"{dataset!r} is no data set{hint(dataset, p.data)}"
                 continue
             own = p.data[dataset]
+            rule = PairRule(name, protocol.holes, protocol.regions, protocol.exemplar)
+            try:
+                rule.require(own.possible_fields, dataset)
+            except InputError as error:
+                yield f"protocols.{name}", str(error)
             if own.source == "drawn" and own.test < 2:
                 yield f"data.{dataset}.test", "at least 2 test images are needed to evaluate"
-    if p.evaluation.features not in p.run_names():
-        yield "evaluation.features", f"{p.evaluation.features!r} is no run{hint(p.evaluation.features, p.run_names())}"
+    features = p.evaluation.features
+    if features not in p.run_names():
+        yield "evaluation.features", f"{features!r} is no run{hint(features, p.run_names())}"
+    elif p.method_of(features).inpaints:
+        yield "evaluation.features", f"{features!r} is a run of {p.method_of(features).title}, which makes no features"
     seen: dict[str, str] = {}
     for one in methods().values():
         for name, run in getattr(p.runs, one.name).items():
@@ -283,7 +302,8 @@ def _together(p: Parameters) -> Iterator[tuple[str, str]]:
                 yield path, "a name is made of a-z, 0-9 and _, and begins with a letter"
             if name in seen:
                 yield path, f"the name is used by a run of {seen[name]} too"
-            seen.setdefault(name, one.name)
+                continue  # by its name alone, it is the other run that would be looked at
+            seen[name] = one.name
             yield from _run_faults(p, one, name, run, path)
     if p.comparable:
         yield from _not_comparable(p)
@@ -296,35 +316,51 @@ def _run_faults(p: Parameters, one: Method, name: str, run: Run, path: str) -> I
     if run.dataset is not None and run.dataset not in p.data:
         yield f"{path}.dataset", f"{run.dataset!r} is no data set{hint(run.dataset, p.data)}"
         return
-    if run.protocol is not None and not one.inpaints:
+    if run.protocol is None and one.inpaints:
+        yield f"{path}.protocol", f"needed{hint('', p.protocols)}"
+    elif run.protocol is not None and not one.inpaints:
         yield f"{path}.protocol", f"{one.title} completes no faces, so no protocol measures it"
     elif run.protocol is not None and run.protocol not in p.protocols:
         yield f"{path}.protocol", f"{run.protocol!r} is no protocol{hint(run.protocol, p.protocols)}"
-    elif run.protocol is not None and run.dataset not in p.protocols[run.protocol].datasets:
-        wanted = ", ".join(p.protocols[run.protocol].datasets)
-        yield f"{path}.dataset", f"protocol {run.protocol} pairs no images of {run.dataset} (it has: {wanted})"
+    elif run.protocol is not None:
+        paired = p.protocols[run.protocol].datasets
+        # A misspelt data set of a protocol is told there, once, and not at every run.
+        if run.dataset not in paired and set(paired) <= p.data.keys():
+            wanted = ", ".join(paired)
+            yield f"{path}.dataset", f"protocol {run.protocol} pairs no images of {run.dataset} (it has: {wanted})"
     try:
         settings = p.settings_of(name)
     except Faults as error:
         yield from error.faults
         return
     section = f"methods.{one.name}"
-    changed = f"{path}.change" if run.change else section
     if run.dataset is not None:
         for key, sentence in settings.misfits(p.image_size_of(run.dataset)):
-            yield f"{changed}.{key}" if key else section, sentence
+            yield _key_in_file(one, name, run, key), sentence
     for part in one.parts:
         own = getattr(settings, part.name, None)
         if part.per == "dataset" and run.dataset not in own.datasets:
-            yield f"{path}.dataset", f"{run.dataset} is not among {section}.{part.name}.datasets ({', '.join(own.datasets)})"
+            wanted = ", ".join(own.datasets)
+            yield f"{path}.dataset", f"{run.dataset} is not among {section}.{part.name}.datasets ({wanted})"
         for need in part.needs:
             if need in {other.name for other in one.parts}:
                 continue
             parsed, needed = Need.parse(need), p.needed_run(settings, need)
             there = getattr(p.runs, parsed.method)
             if needed not in there:
-                key = f"{section}.{parsed.key}" if parsed.key else f"runs.{parsed.method}"
-                yield key, f"{one.name} needs the run {needed!r} of {parsed.method}, which is not there{hint(needed, there)}"
+                key = _key_in_file(one, name, run, parsed.key) if parsed.key else f"runs.{parsed.method}"
+                what = f"{one.name} needs the run {needed!r} of {parsed.method}"
+                yield key, f"{what}, which is not there{hint(needed, there)}"
+
+
+def _key_in_file(one: Method, name: str, run: Run, key: str) -> str:
+    """Where a run's value of a key of its system's settings stands: in the run's change, or in the system's section."""
+    inner: Any = run.change
+    for step in key.split("."):
+        if not isinstance(inner, dict) or step not in inner:
+            return f"methods.{one.name}.{key}".rstrip(".")
+        inner = inner[step]
+    return f"runs.{one.name}.{name}.change.{key}"
 
 
 def _not_comparable(p: Parameters) -> Iterator[tuple[str, str]]:
@@ -338,10 +374,9 @@ def _not_comparable(p: Parameters) -> Iterator[tuple[str, str]]:
         stated[f"data.{dataset}.source"] = (p.data[dataset].source, "photos")
         stated[f"image_size (of data.{dataset})"] = (p.image_size_of(dataset), 256)
     for name in p.run_names():
-        one, change = p.method_of(name), p.run(name).change
+        one, run = p.method_of(name), p.run(name)
         for key, both in p.settings_of(name).stated_by_the_paper(name).items():
-            own = f"runs.{one.name}.{name}.change" if key.split(".")[0] in change else f"methods.{one.name}"
-            stated[f"{own}.{key}"] = both
+            stated[_key_in_file(one, name, run, key)] = both
     for key, (value, needed) in stated.items():
         if value != needed:
             words = needed
@@ -352,4 +387,14 @@ def _not_comparable(p: Parameters) -> Iterator[tuple[str, str]]:
             yield "comparable", f"may be true only under the paper's conditions, but {key} is not {words}"
 
 
-__all__ = ["Faults", "Parameters", "Run", "hint", "load_parameters", "method", "methods", "parameters_model", "parameters_of"]
+__all__ = [
+    "Faults",
+    "Parameters",
+    "Run",
+    "hint",
+    "load_parameters",
+    "method",
+    "methods",
+    "parameters_model",
+    "parameters_of",
+]

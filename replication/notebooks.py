@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from replication.atomic import atomic_file, write_text
-from replication.config import hint
 from replication.errors import InputError, RunError
+from replication.settings import hint
 
 _LIVE = re.compile(r".+: (step \d+/\d+, \d+ images, |\d+ steps, \d+ images in |going on from the checkpoint of step )")
 

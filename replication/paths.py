@@ -9,8 +9,8 @@ from replication.errors import InputError
 
 RAW = Path("data/raw")
 PREPARED = Path("data/prepared")
-MASKS = PREPARED / "masks"
-PAIRS = PREPARED / "pairs"
+MASKS = Path("data/masks")
+PAIRS = Path("data/pairs")
 MODELS = Path("data/models")
 SHARED = Path("data/shared")
 RESULTS = Path("data/results")

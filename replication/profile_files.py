@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
-from replication.atomic import write_text
-from replication.config import Parameters, parameters_of
+from replication.atomic import atomic_file, write_text
+from replication.config import Parameters, parameters_model, parameters_of
 from replication.errors import InputError
 from replication.methods.registry import file_of, methods
-from replication.settings import hint
+from replication.settings import hint, json_schema
 from replication.yaml_files import parse_yaml
 
 PROFILES = Path(__file__).parent / "profiles"
+SCHEMA = PROFILES / "params.schema.json"
 SCHEMA_LINE = "# yaml-language-server: $schema=replication/profiles/params.schema.json"
 
 
@@ -33,8 +35,8 @@ def profile_text(name: str) -> str:
     settings, runs = [], []
     for one in methods().values():
         block = _block(file_of(one.name, "profiles.yaml"), name)
-        settings += [f"  {one.name}:  # {one.title}", *block["settings"]]
-        runs += [f"  {one.name}:{_inline(block['runs'])}", *([] if _inline(block["runs"]) else block["runs"])]
+        settings += _section(one.name, f"  # {one.title}", block["settings"])
+        runs += _section(one.name, "", block["runs"])
     parts = [
         SCHEMA_LINE,
         shared.rstrip(),
@@ -53,9 +55,12 @@ def load_profile(name: str) -> Parameters:
     return parameters_of(parse_yaml(profile_text(name), f"the profile {name}"), f"the profile {name}")
 
 
-def _inline(lines: list[str]) -> str:
-    """ " {}" with its comment, where a block is empty; else nothing."""
-    return lines[0] if len(lines) == 1 and lines[0].startswith(" {}") else ""
+def _section(name: str, comment: str, lines: list[str]) -> list[str]:
+    """A system's lines below its name; " {}", which stands for none, goes on the name's line."""
+    if lines and lines[0].startswith(" {}"):
+        own = "" if "#" in lines[0] else comment
+        return [f"  {name}:{lines[0]}{own}", *lines[1:]]
+    return [f"  {name}:{comment}", *lines]
 
 
 def _block(path: Path, profile: str) -> dict[str, list[str]]:
@@ -68,7 +73,7 @@ def _block(path: Path, profile: str) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     here, section = None, None
     for line in path.read_text(encoding="utf-8").splitlines():
-        if top := re.match(r"(\w+):\s*$", line):
+        if top := re.match(r"(\w+):\s*(#.*)?$", line):
             here, section = top[1], None
         elif here == profile and (second := re.match(r"  (settings|runs):(\s*\{\}.*)?\s*(#.*)?$", line)):
             section = second[1]
@@ -94,14 +99,29 @@ def activate_profile(name: str, path: str | Path = "params.yaml") -> bool:
     load_profile(name)
     path = Path(path)
     if path.is_file():
-        before = path.read_text(encoding="utf-8")
-        if before == text:
+        before = path.read_bytes()  # what somebody typed need not be UTF-8
+        if before == text.encode():
             return False
-        if before not in [profile_text(other) for other in profile_names()]:
+        if before not in [profile_text(other).encode() for other in profile_names()]:
             kept, number = path.with_name("params.edited.yaml"), 1
-            while kept.is_file() and kept.read_text(encoding="utf-8") != before:
+            while kept.is_file() and kept.read_bytes() != before:
                 number += 1
                 kept = path.with_name(f"params.edited-{number}.yaml")
-            write_text(kept, before)
+            with atomic_file(kept) as temporary:
+                temporary.write_bytes(before)
     write_text(path, text)
+    return True
+
+
+def schema_text() -> str:
+    """The JSON schema of params.yaml with the settings of every system, by which editors complete and check it."""
+    return json.dumps(json_schema(parameters_model(), "params.yaml"), indent=1, ensure_ascii=False) + "\n"
+
+
+def write_schema() -> bool:
+    """Write the schema beside the profiles; true if the file changed."""
+    text = schema_text()
+    if SCHEMA.is_file() and SCHEMA.read_text(encoding="utf-8") == text:
+        return False
+    write_text(SCHEMA, text)
     return True

@@ -8,10 +8,13 @@ files on a machine without it.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
+import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,6 +62,23 @@ PARSER = PublishedFile(
 )
 FACE_EMBEDDING = PublishedFile("Arcface.pth", None, "EXE-GAN's face embedding")
 
+STAND_IN = "random numbers, no published file"
+"""In the place of a hash where `random_weights` stood in for a file: no hash begins so, so nothing takes it for one."""
+_random = ContextVar("random", default=False)
+
+
+@contextlib.contextmanager
+def random_weights() -> Iterator[None]:
+    """Within the block no weight file is looked at: random tensors of the expected shapes take the place of each.
+
+    For whoever measures how long a network takes or how large it is, which do not depend on its weights.
+    """
+    token = _random.set(True)
+    try:
+        yield
+    finally:
+        _random.reset(token)
+
 
 def sha256_of(path: str | Path) -> str:
     """The hash of a file, hexadecimal."""
@@ -78,6 +98,8 @@ def check_hash(path: str | Path, *, name: str, sha256: str | tuple[str, ...] | N
         InputError: no such file, a web page in its place, or another hash.
     """
     path = Path(path)
+    if _random.get():
+        return STAND_IN
     if not path.is_file():
         raise InputError(f"{path}: no such file; the published weights {name} are needed here.")
     found = sha256_of(path)
@@ -127,6 +149,8 @@ def read_published_weights(
             missing, unexpected, or of another shape or kind.
     """
     path = Path(path)
+    if _random.get():
+        return _random_tensors(expected({}) if callable(expected) else expected, keep), STAND_IN
     found = check_hash(path, name=name, sha256=sha256)
     converted = conversion_of(path, found)
     if convert and (tensors := _read_conversion(converted, found, keep)) is not None:
@@ -146,6 +170,23 @@ def read_published_weights(
                 raise InputError(f"{converted}: does not read back as it was written; the disk may be failing.")
             tensors = again
     return tensors, found
+
+
+def _random_tensors(shapes: Shapes, keep: str) -> dict[str, Tensor]:
+    """Convolutions after He et al. 2015, neutral norms: activations stay finite, as those of a trained network do."""
+    import torch
+
+    tensors = {}
+    for key, shape in shapes.items():
+        if not key.startswith(keep):
+            continue
+        if key.endswith(OPTIONAL):
+            tensors[key] = torch.zeros(shape, dtype=torch.int64)
+        elif len(shape) > 1:
+            tensors[key] = torch.randn(shape) * (2 / math.prod(shape[1:])) ** 0.5
+        else:
+            tensors[key] = torch.ones(shape) if key.endswith(("weight", "running_var")) else torch.zeros(shape)
+    return tensors
 
 
 def conversion_of(path: str | Path, sha256: str) -> Path:

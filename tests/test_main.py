@@ -7,10 +7,11 @@ import sys
 
 import pytest
 
+from replication import verbs
 from replication.__main__ import main
 
-VERBS = ["profile", "sources", "download", "data", "masks", "prior", "coarse", "bank"]
-VERBS += ["train", "evaluate", "tables", "figures", "site", "diff", "execute"]
+VERBS = ["profile", "pipeline", "sources", "download", "doctor", "data", "masks", "train", "part", "evaluate", "tables"]
+VERBS += ["figures", "costs", "plots", "claims", "site", "inspect", "diff", "compare-losses", "provenance", "execute"]
 
 
 @pytest.fixture(autouse=True)
@@ -34,6 +35,7 @@ def test_help_lists_every_verb(capsys):
     text = capsys.readouterr().out
     listed = [line.split()[0] for line in text.splitlines() if line.startswith("    ") and line[4] != " "]
     assert [verb for verb in listed if verb in VERBS] == VERBS
+    assert all(hasattr(verbs, verb.replace("-", "_")) for verb in listed)
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -43,7 +45,7 @@ def test_every_verb_has_help(verb, capsys):
     assert caught.value.code == 0 and f"python -m replication {verb}" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("arguments", [[], ["fly"], ["data", "celeba"], ["prior", "vgg"], ["train"], ["bank", "both"]])
+@pytest.mark.parametrize("arguments", [[], ["fly"], ["train"], ["part", "mdrnet.first_stage"]])
 def test_impossible_arguments_exit_with_2(arguments, capsys):
     with pytest.raises(SystemExit) as caught:
         main(arguments)
@@ -76,7 +78,9 @@ def test_a_misspelt_file_is_refused_not_replaced(capsys, here):
     wrong = file.read_text().replace("seed: 0", "sede: 0", 1)
     file.write_text(wrong)
     capsys.readouterr()
-    assert "sede: unknown key" in refused(capsys, "profile", "--keep", "smoke") and file.read_text() == wrong
+    assert main(["profile", "--keep", "smoke"]) == 2 and file.read_text() == wrong
+    told = capsys.readouterr().err
+    assert told.startswith("error: 2 faults in params.yaml:\n  missing key 'seed'\n  sede: unknown key; did you mean")
 
 
 @pytest.mark.parametrize("arguments", [["train", "full"], ["data", "ffhq"], ["masks"], ["evaluate", "full"], ["site"]])
@@ -89,21 +93,21 @@ def test_a_bad_parameter(capsys, here):
     capsys.readouterr()
     file = here / "params.yaml"
     file.write_text(file.read_text().replace("slots: 128", "slotz: 128", 1))
-    assert refused(capsys, "masks").startswith("mdrnet.memory.slotz: unknown key; did you mean 'slots'?")
+    assert refused(capsys, "masks").startswith("methods.mdrnet.memory.slotz: unknown key; did you mean 'slots'?")
 
 
 @pytest.mark.parametrize("verb", ["train", "evaluate"])
-def test_an_experiment_that_does_not_exist(capsys, verb):
+def test_a_run_that_does_not_exist(capsys, verb):
     main(["profile", "smoke"])
     capsys.readouterr()
-    assert refused(capsys, verb, "ful").startswith("experiment 'ful' does not exist; did you mean 'full'?")
+    assert refused(capsys, verb, "ful").startswith("run 'ful' does not exist; did you mean 'full'?")
 
 
 def test_what_was_not_prepared_is_named(capsys):
     main(["profile", "smoke"])
     capsys.readouterr()
-    assert "celebahq" in refused(capsys, "coarse", "celebahq")
-    assert "has been trained yet" in refused(capsys, "evaluate", "full")
+    assert "celebahq" in refused(capsys, "train", "pconv")
+    assert "network of 'full' has not been trained yet" in refused(capsys, "evaluate", "full")
 
 
 def test_a_notebook_that_does_not_exist(capsys):
@@ -112,17 +116,17 @@ def test_a_notebook_that_does_not_exist(capsys):
 
 def test_a_parameter_that_is_no_yaml_is_refused(capsys, here):
     (here / "some.ipynb").write_text("{}")
-    assert "-p" in refused(capsys, "execute", "some.ipynb", "out.ipynb", "-p", "bucket", "%x")
+    assert "-p bucket: " in refused(capsys, "execute", "some.ipynb", "out.ipynb", "-p", "bucket", "%x")
 
 
 def test_an_interrupt_exits_with_130(capsys, monkeypatch):
-    import replication.stages.reports
+    import replication.stages.tables
 
-    def interrupted(parameters):
+    def interrupted(parameters, paper):
         raise KeyboardInterrupt("full: stopped after step 3 of 9 (SIGTERM)")
 
-    monkeypatch.setattr("replication.__main__._parameters", lambda: None)
-    monkeypatch.setattr(replication.stages.reports, "write_tables", interrupted)
+    monkeypatch.setattr("replication.verbs._parameters", lambda: None)
+    monkeypatch.setattr(replication.stages.tables, "write_tables", interrupted)
     assert main(["tables"]) == 130
     assert capsys.readouterr().err == "interrupted: full: stopped after step 3 of 9 (SIGTERM)\n"
 
@@ -141,7 +145,7 @@ def test_sources_and_download(capsys, here):
 
 
 @pytest.mark.parametrize(
-    ("words", "near"), [(["provenence", "x"], "provenance"), (["data", "celebhq"], "celebahq"), (["zzz"], None)]
+    ("words", "near"), [(["provenence", "x"], "provenance"), (["compare-loses"], "compare-losses"), (["zzz"], None)]
 )
 def test_misspelt_words_get_a_suggestion(capsys, words, near):
     with pytest.raises(SystemExit) as stopped:
@@ -172,3 +176,19 @@ def test_a_reader_that_has_seen_enough_is_no_error():
     process.stdout.close()  # before anything is written
     assert process.stderr.read() == b"" and process.wait() == 1
     process.stderr.close()
+
+
+def test_names_of_parameters_are_suggested(capsys):
+    main(["profile", "smoke"])
+    capsys.readouterr()
+    assert refused(capsys, "data", "celebhq").startswith("data set 'celebhq' does not exist; did you mean 'celebahq'?")
+    words = refused(capsys, "part", "mdrnet.first_stag", "celebahq")
+    assert words.startswith(
+        "'mdrnet.first_stag' is no part that is computed for a data set; did you mean 'mdrnet.first_"
+    )
+    words = refused(capsys, "part", "mdrnet.first_stage", "parsing")
+    assert words.startswith(
+        "mdrnet.first_stage: 'parsing' is not among methods.mdrnet.first_stage.datasets (celebahq, ffhq)"
+    )
+    assert refused(capsys, "train", "full", "--part", "vqvae") == "--part vqvae: MDRNets has the parts network"
+    assert refused(capsys, "train", "full", "--repeat", "1").startswith("--repeat 1: full is trained 1 time(s)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -16,10 +17,12 @@ from replication.errors import InputError
 from replication.published_weights import (
     ALEXNET,
     INCEPTION,
+    STAND_IN,
     VGG16,
     VGG19,
     check_hash,
     conversion_of,
+    random_weights,
     read_published_weights,
     sha256_of,
 )
@@ -225,3 +228,33 @@ def test_hashes_are_those_in_the_files_names():
 def test_the_catalogue_needs_no_torch():
     code = "import sys; import replication.published_weights; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_random_weights_take_the_place_of_every_file_within_the_block(tmp_path):
+    norm = {"b.weight": (4,), "b.running_var": (4,), "b.num_batches_tracked": ()}
+    shapes = {"a.weight": (4, 3, 3, 3), **norm, "c": (2, 2)}
+    file = tmp_path / "no such file.pth"
+
+    def read(**more):
+        return read_published_weights(file, name="x.pth", sha256="0" * 64, expected=shapes, **more)
+
+    with random_weights():
+        tensors, sha256 = read()
+        assert {key: tuple(value.shape) for key, value in tensors.items()} == shapes
+        assert sha256 == check_hash(file, name="x.pth", sha256="0" * 64) == STAND_IN
+        assert tensors["a.weight"].std() > 0 and tensors["b.running_var"].tolist() == [1.0] * 4
+        assert tensors["b.num_batches_tracked"].dtype == torch.int64
+        assert set(read(keep="b.")[0]) == set(norm)
+        assert set(read_published_weights(file, name="x", sha256=None, expected=lambda state: shapes)[0]) == set(shapes)
+    with pytest.raises(InputError, match="no such file"):
+        read()
+    with contextlib.suppress(KeyError), random_weights():
+        raise KeyError
+    with pytest.raises(InputError, match="no such file"):
+        read()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_published_hash_begins_like_that_of_random_weights():
+    known = [one for one in vars(published_weights).values() if isinstance(one, published_weights.PublishedFile)]
+    assert len(known) == 6 and not any(one.sha256 and STAND_IN.startswith(one.sha256) for one in known)

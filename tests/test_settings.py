@@ -16,7 +16,21 @@ from pydantic import Field, ValidationError, model_validator
 
 from replication.errors import InputError
 from replication.schedule import Schedule
-from replication.settings import Count, Faults, NonNegative, Positive, Settings, Share, Weight, hint, json_schema, merge, plain, read, replace
+from replication.settings import (
+    Count,
+    Faults,
+    NonNegative,
+    Positive,
+    Settings,
+    Share,
+    Weight,
+    hint,
+    json_schema,
+    merge,
+    plain,
+    read,
+    replace,
+)
 
 
 class Drawn(Settings):
@@ -342,6 +356,7 @@ def test_all_faults_of_a_change_at_once():
 def test_hint():
     assert hint("slot", ["slots", "decay"]) == "; did you mean 'slots'? (allowed: slots, decay)"
     assert hint(True, ["slots"]) == " (allowed: slots)"
+    assert hint("slots", []) == " (there are none)"
 
 
 def test_json_schema_describes_and_closes_every_mapping():

@@ -1,4 +1,4 @@
-"""Batches: training batches as a pure function of (seed, step), evaluation batches of the frozen pairs.
+"""Batches of faces, and training batches as a pure function of (seed, step).
 
 Nothing here has state that would need saving: a run resumed at step s asks for batch s and gets the batch
 that it would have got. The whole data set is a memory-mapped array, so a batch is one fancy index and one
@@ -7,7 +7,7 @@ conversion.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,6 @@ import torch
 
 from replication.data.labels import mirror
 from replication.data.masks import MaskStore
-from replication.data.pairs import EvaluationPairs
 from replication.data.random_streams import stream
 from replication.data.store import FaceStore
 from replication.errors import InputError
@@ -106,9 +105,9 @@ class TrainingBatches:
     image_rows: rows of the store to train on; by default those of the training split.
     flip: mirror every second face, by chance. fields: optional fields that every batch has to hold.
     fixed_pairs: with N, the faces, masks and flips come from a fixed table of N pairs, visited in a new order each
-    time round. Entry j is the j-th sample that training without the table would see under `fixed_pairs_seed` (by default
-    `seed`): trainings of other seeds visit the same table in other orders. What frozen networks make of an entry
-    can then be computed once (`assemble`) and added to every batch:
+    time round. Entry j is the j-th sample that training without the table would see under `fixed_pairs_seed` (by
+    default `seed`): trainings of other seeds visit the same table in other orders. What frozen networks make of an
+    entry can then be computed once (`assemble`) and added to every batch:
     extras: name -> array (N, ...) aligned with the table. Those named in `extra_images` are uint8 pictures
     (N,H,W,3) or (N,H,W), added as float32 (B,C,H,W) in [-1,1]; other integers are added as int64, floats as
     float32. Faces and masks are each shuffled without replacement, once round before the next time round.
@@ -154,7 +153,9 @@ class TrainingBatches:
         self._extra_images = frozenset(extra_images)
         for name, array in self._extras.items():
             if fixed_pairs is None or len(array) != fixed_pairs:
-                raise InputError(f"extra {name!r} has {len(array)} rows; it has to be aligned with {fixed_pairs} fixed pairs")
+                raise InputError(
+                    f"extra {name!r} has {len(array)} rows; it has to be aligned with {fixed_pairs} fixed pairs"
+                )
         if self._extra_images - set(self._extras):
             raise InputError(
                 f"extra_images names {sorted(self._extra_images - set(self._extras))[0]!r}, which is no extra"
@@ -234,39 +235,3 @@ class TrainingBatches:
     def batch(self, step: int) -> dict[str, Any]:
         """This rank's part of the batch of a step, from 0; its fields: see `gather_batch` and `assemble`."""
         return self.assemble(self.numbers(step))
-
-
-def evaluation_batches(
-    store: FaceStore,
-    masks: MaskStore,
-    pairs: EvaluationPairs,
-    bucket: str,
-    batch_size: int,
-    *,
-    fields: Iterable[str] = (),
-    per_bucket: int | None = None,
-) -> Iterator[dict[str, Any]]:
-    """Yield the frozen pairs of a bucket in order, as `gather_batch` does, never flipped.
-
-    Adds int64 arrays `pairs` (number within the bucket), `image_rows`, `mask_rows` and float64 `ratios`.
-    Raises InputError before the first batch if the pairs belong to other faces or masks, or a field is
-    missing.
-    """
-    pairs.require(store, masks)
-    store.require(fields)
-    if batch_size < 1:
-        raise InputError(f"batch_size={batch_size}: it has to be positive")
-    table = pairs.bucket(bucket, per_bucket)
-    return _evaluation_batches(store, masks, table, batch_size, frozenset(fields))
-
-
-def _evaluation_batches(
-    store: FaceStore, masks: MaskStore, table: Any, batch_size: int, fields: frozenset[str]
-) -> Iterator[dict[str, Any]]:
-    columns = {"image_rows": "image_row", "mask_rows": "mask_row", "ratios": "ratio"}
-    whole = {name: table[column].to_numpy() for name, column in columns.items()}
-    for start in range(0, len(table), batch_size):
-        part = {name: values[start : start + batch_size] for name, values in whole.items()}
-        holes = np.asarray(masks.test[part["mask_rows"]])
-        batch = gather_batch(store, part["image_rows"], holes, fields=fields)
-        yield {**batch, **part, "pairs": np.arange(start, start + len(holes))}

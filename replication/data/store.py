@@ -364,6 +364,19 @@ class FaceStore:
         number = {name: k for k, name in enumerate(sorted(set(names) - {""}))}
         return np.array([number.get(name, -1) for name in names], dtype=np.int64)
 
+    def people(self, split: str) -> list[np.ndarray]:
+        """The rows of each known person's images in a split, ascending; people in the order of their numbers.
+
+        Raises InputError where no image of the store has an identity.
+        """
+        self.require(["identity"])
+        rows = self.rows(split)
+        of_rows = self.identities[rows]
+        order = np.argsort(of_rows, kind="stable")
+        order = order[of_rows[order] >= 0]
+        starts = np.flatnonzero(np.diff(of_rows[order])) + 1
+        return np.split(rows[order], starts) if len(order) else []
+
     @cached_property
     def landmarks(self) -> np.ndarray:
         """float32 (N,5,2): x, y of the points `LANDMARKS`, in pixels from the picture's corner."""

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from importlib import metadata, util
 from pathlib import Path
 
-from replication.doctor.doctor import MISSING, NOTE, OK, Finding
+from replication.doctor.findings import MISSING, NOTE, OK, Finding
 from replication.errors import InputError
 
 PROJECT = "face-inpainting-replication"
@@ -95,7 +95,7 @@ def packages() -> Iterable[Finding]:
 
 def device(parameters) -> Iterable[Finding]:
     """The device that the profile would take, or why there is none."""
-    processes = parameters.run.processes
+    processes = parameters.compute.processes
     try:
         import torch
 
@@ -104,9 +104,9 @@ def device(parameters) -> Iterable[Finding]:
         yield Finding("device", MISSING, f"torch cannot be imported ({_first_line(error)})", INSTALL)
         return
     try:
-        place = choose_device(parameters.run.device)
+        place = choose_device(parameters.compute.device)
     except InputError as error:
-        yield Finding("device", MISSING, f"run.{error}", "set run.device: auto in params.yaml")
+        yield Finding("device", MISSING, f"compute.{error}", "set compute.device: auto in params.yaml")
         return
     if place.type == "cuda":
         count = torch.cuda.device_count()
@@ -114,23 +114,23 @@ def device(parameters) -> Iterable[Finding]:
             free, total = torch.cuda.mem_get_info(index)
             text = f"{torch.cuda.get_device_name(index)}, {total / 2**30:.0f} GiB, {free / 2**30:.0f} GiB free"
             yield Finding("device", OK, f"GPU {index}: {text}")
-        if parameters.run.precision == "bfloat16" and not torch.cuda.is_bf16_supported(including_emulation=False):
-            yield Finding("device", NOTE, "this GPU has no bfloat16 arithmetic", "set run.precision: float32")
+        if parameters.compute.precision == "bfloat16" and not torch.cuda.is_bf16_supported(including_emulation=False):
+            yield Finding("device", NOTE, "this GPU has no bfloat16 arithmetic", "set compute.precision: float32")
         if processes > count:
-            text = f"run.processes is {processes}, but there are {count} GPUs"
-            yield Finding("device", MISSING, text, f"set run.processes: {count} in params.yaml")
+            text = f"compute.processes is {processes}, but there are {count} GPUs"
+            yield Finding("device", MISSING, text, f"set compute.processes: {count} in params.yaml")
         elif count > processes == 1:
             yield Finding(
-                "device", NOTE, f"one of {count} GPUs would be used", f"set run.processes: {count} to use all"
+                "device", NOTE, f"one of {count} GPUs would be used", f"set compute.processes: {count} to use all"
             )
         return
     text = f"{place.type.upper()}: {_cores()} cores{_memory()}; no GPU is used"
     if place.type == "cpu" and (shutil.which("nvidia-smi") or Path("/proc/driver/nvidia/version").exists()):
         text += f", though an NVIDIA driver is here: this torch ({torch.__version__}) cannot use it"
         yield Finding("device", NOTE, text, "install a build of torch for its CUDA version (pytorch.org)")
-    elif place.type == "cpu" and parameters.image_size >= 256:
+    elif place.type == "cpu" and (size := max(map(parameters.image_size_of, parameters.data))) >= 256:
         mend = "use a machine with a GPU; see the time below"
-        yield Finding("device", NOTE, f"{text}, and {parameters.image_size} pixels are very slow without one", mend)
+        yield Finding("device", NOTE, f"{text}, and {size} pixels are very slow without one", mend)
     else:
         yield Finding("device", OK, text)
 

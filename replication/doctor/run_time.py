@@ -1,58 +1,76 @@
 """How long a profile will take on this machine: its amounts of work times a few measured speeds.
 
-The amounts follow from the parameters and the number of images; the speeds are measured by `rehearsal`. Nothing here
+The amounts follow from the parameters and the number of images; the speeds are measured by `timed_steps`. Nothing here
 needs torch.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 from replication.config import Parameters
+from replication.doctor.amounts import (
+    Images,
+    items_of,
+    masked_datasets,
+    masks_of,
+    of_key,
+    pairs_of,
+)
+from replication.errors import counted
+from replication.methods import Method, Part
+from replication.methods.registry import methods
+from replication.schedule import Schedule
 
-BUCKETS = 3
-"""Ranges of hole ratios that are evaluated (data/masks.BUCKETS)."""
 SCORES_S = 5.0 / 900
 """Seconds for a completed image's part in the scores and intervals of its training; measured in `demo`."""
-REPORT_STAGES = ("tables", "claims", "figures", "inspect", "plots", "costs", "site")
 
 
 @dataclass(frozen=True)
-class Images:
-    """Faces of one role: for training and for testing; `assumed` if they had to be guessed, since none are there."""
+class Step:
+    """One training step of a part: its seconds for the batch size of its schedule and for images of `size` pixels.
 
-    train: int
-    test: int
-    assumed: bool = False
+    key: dotted key of that schedule in the system's settings, where every run has its own; None if it stands nowhere.
+    """
+
+    seconds: float
+    size: int
+    schedule: Schedule
+    key: str | None
+
+
+@dataclass(frozen=True)
+class Each:
+    """Seconds for one image of a batch, of `size` pixels."""
+
+    seconds: float
+    size: int
 
 
 @dataclass(frozen=True)
 class Timings:
-    """Seconds for one of each. A step is one of the profile's batch size; an image is one of a batch.
+    """Seconds for one of each.
 
-    face: drawing (or reading, resizing) one face on one core; `photo` the same from a folder. mask: likewise.
-    parser_step ... mdrnet_step: a training step, None where the profile does not train that. priors_image: the coarse
-    network and parser on one training pair. completed_image: one test pair through an MDRNet, pasted, measured by every
-    metric and described by the network of the Fréchet distance. stage: what every stage costs beside its work (starting
-    a notebook, importing, writing it as HTML). notes: how it was measured, in words.
+    face: drawing one face of the profile's size on one core; `photo` reading and resizing one from a folder. mask:
+    likewise. stage: what every stage costs beside its work (starting a notebook, importing, writing it as HTML).
+    steps: (system, part) -> a training step; parts that are not trained are absent. items: (system, part) -> one item
+    of what is computed once for a data set. completed: system -> one test pair completed, pasted, measured by every
+    metric and described by the network of the Fréchet distance. notes: how it was measured, in words.
     """
 
     face: float
     photo: float
     mask: float
-    coarse_step: float
-    mdrnet_step: float
-    reconstruction_step: float
-    priors_image: float
-    completed_image: float
     stage: float
-    parser_step: float | None = None
-    attributes_step: float | None = None
+    steps: Mapping[tuple[str, str], Step] = field(default_factory=dict)
+    items: Mapping[tuple[str, str], Each] = field(default_factory=dict)
+    completed: Mapping[str, Each] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class Part:
+class Work:
     """One kind of work: how much of it, and the seconds that it takes."""
 
     name: str
@@ -60,74 +78,74 @@ class Part:
     seconds: float
 
 
-def estimate(parameters: Parameters, images: dict[str, Images], timings: Timings, *, workers: int = 1) -> list[Part]:
+def estimate(
+    parameters: Parameters, images: Mapping[str, Images], timings: Timings, *, stages: int = 0, workers: int = 1
+) -> list[Work]:
     """The work of a whole run from nothing, in the order of the pipeline.
 
-    images: by role. workers: processes that draw faces and masks side by side.
+    images: by data set. stages: of the pipeline. workers: processes that draw faces and masks side by side.
     """
-    p, parts = parameters, []
+    p = parameters
+    work = [*_data(p, images, timings, workers)]
+    for one in methods().values():
+        for part in one.parts:
+            work.append(
+                _computed(p, one, part, timings) if part.per == "dataset" else _trained(p, images, one, part, timings)
+            )
+    work.append(_measured(p, images, timings))
+    work.append(Work("notebooks and reports", f"{stages} stages", stages * timings.stage))
+    return [each for each in work if each.seconds > 0]
 
-    def add(name: str, amount: str, seconds: float) -> None:
-        if seconds > 0:
-            parts.append(Part(name, amount, seconds))
 
+def _area(p: Parameters, dataset: str, size: int) -> float:
+    """Pixels of a data set's images, in those of images of `size`."""
+    return (p.image_size_of(dataset) / size) ** 2
+
+
+def _data(p: Parameters, images: Mapping[str, Images], timings: Timings, workers: int) -> Iterator[Work]:
     for source, each in (("drawn", timings.face), ("photos", timings.photo)):
-        count = sum(n.train + n.test for role, n in images.items() if getattr(p.data, role).source == source)
-        add(f"{source} faces" if source == "drawn" else "photos", f"{count:,} images", count * each / workers)
-    masks = p.masks.train + BUCKETS * p.masks.test_per_bucket
-    add("masks", f"{masks:,} masks", masks * timings.mask / workers)
+        sets = {name: n.train + n.test for name, n in images.items() if p.data[name].source == source}
+        seconds = sum(count * _area(p, name, p.image_size) for name, count in sets.items()) * each / workers
+        yield Work("drawn faces" if source == "drawn" else "photos", f"{sum(sets.values()):,} images", seconds)
+    sets, count = masked_datasets(p), masks_of(p)
+    seconds = count * sum(_area(p, name, p.image_size) for name in sets) * timings.mask / workers
+    yield Work("masks", f"{count * len(sets):,} masks", seconds)
 
-    for name, schedule, step, role in (
-        ("parser", p.parser.schedule if p.parser.source == "train" else None, timings.parser_step, "parsing"),
-        ("reconstruction", p.reconstruction.schedule, timings.reconstruction_step, "celebahq"),
-        (
-            "attributes",
-            p.attributes.schedule if p.evaluation.extractor == "attributes" else None,
-            timings.attributes_step,
-            "attributes",
-        ),
-    ):
-        if schedule is not None and step is not None:
-            steps = schedule.steps(images[role].train)
-            add(f"network {name}", f"{steps:,} steps", steps * step)
 
-    sets = ("celebahq", "ffhq")
-    trainings = sum(p.coarse_seeds(dataset) for dataset in sets)
-    steps = sum(p.coarse_seeds(dataset) * p.coarse.schedule.steps(images[dataset].train) for dataset in sets)
-    add(f"{trainings} coarse networks", f"{steps:,} steps", steps * timings.coarse_step)
-    pairs = len(sets) * p.mdrnet.bank_pairs
-    add("banks", f"{pairs:,} pairs", pairs * timings.priors_image)
-
-    trainings, steps, seconds = 0, 0, 0.0
-    for name, experiment in p.experiments.items():
-        schedule, seeds = p.mdrnet_of(name).schedule, p.seeds_of(name)
-        own = seeds * schedule.steps(images[experiment.dataset].train)
+def _trained(p: Parameters, images: Mapping[str, Images], one: Method, part: Part, timings: Timings) -> Work:
+    step, trainings, steps, seconds = timings.steps.get((one.name, part.name)), 0, 0, 0.0
+    for name in p.run_names(one.name) if step is not None else ():
+        schedule = step.schedule if step.key is None else of_key(p.settings_of(name), step.key)
+        if schedule is None:  # published weights in this run
+            continue
+        dataset, seeds = p.run(name).dataset, p.seeds_of(name)
+        own = seeds * schedule.steps(images[dataset].train)
         trainings, steps = trainings + seeds, steps + own
-        seconds += own * timings.mdrnet_step * schedule.batch_size / p.mdrnet.schedule.batch_size
-    add(f"{trainings} MDRNets", f"{steps:,} steps", seconds)
-
-    measured = sum(p.seeds_of(name) * pairs_of(p, images, e.dataset) for name, e in experiments_and_baselines(p))
-    seconds = measured * (timings.completed_image + SCORES_S) if timings.completed_image else 0.0
-    add("evaluation", f"{measured:,} completed images", seconds)
-    stages = stage_count(p)
-    add("notebooks and reports", f"{stages} stages", stages * timings.stage)
-    return parts
+        seconds += own * step.seconds * schedule.batch_size / step.schedule.batch_size * _area(p, dataset, step.size)
+    name = one.title if len(one.run_parts) == 1 else f"{one.title}, {part.name}"
+    return Work(f"{name}, {counted(trainings, 'training')}", f"{steps:,} steps", seconds)
 
 
-def experiments_and_baselines(parameters: Parameters) -> list:
-    return [*parameters.experiments.items(), *parameters.baselines.items()]
+def _computed(p: Parameters, one: Method, part: Part, timings: Timings) -> Work:
+    """A part that is computed once for a data set."""
+    settings, each = getattr(p.methods, one.name), timings.items.get((one.name, part.name))
+    items = items_of(settings, part) if each is not None else None
+    if items is None:
+        return Work(part.name, "", 0.0)
+    (key, count), sets = items, getattr(settings, part.name).datasets
+    seconds = count * each.seconds * sum(_area(p, name, each.size) for name in sets)
+    return Work(f"{one.title}, {part.name}", f"{count * len(sets):,} {key}", seconds)
 
 
-def pairs_of(parameters: Parameters, images: dict[str, Images], dataset: str) -> int:
-    """Test pairs of one training on a data set, over all buckets."""
-    most, wanted = images[dataset].test, parameters.evaluation.pairs_per_bucket
-    return BUCKETS * (most if wanted is None else min(most, wanted))
-
-
-def stage_count(parameters: Parameters) -> int:
-    """Stages of dvc.yaml: four sets, masks, three networks, two coarse, two banks, and what is trained and measured."""
-    trained = len(parameters.experiments)
-    return 4 + 1 + 3 + 2 + 2 + trained + trained + len(parameters.baselines) + len(REPORT_STAGES)
+def _measured(p: Parameters, images: Mapping[str, Images], timings: Timings) -> Work:
+    count, seconds = 0, 0.0
+    for name in p.measured_runs():
+        each = timings.completed.get(p.method_of(name).name)
+        if each is not None:
+            own = p.seeds_of(name) * pairs_of(p, images, name)
+            count += own
+            seconds += own * (each.seconds * _area(p, p.run(name).dataset, each.size) + SCORES_S)
+    return Work("evaluation", f"{count:,} completed images", seconds)
 
 
 def duration(seconds: float) -> str:

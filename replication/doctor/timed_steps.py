@@ -1,12 +1,11 @@
 """A few real steps of every training of a profile, with random weights and random images, against the clock.
 
-Everything is held in memory: no file is read or written. The networks are those that `train` builds; published weights
-are replaced by random ones, which take as long.
+No file is read, and none written but in a temporary folder. The networks are those that each system's `train` builds;
+published weights are replaced by random ones, which take as long.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import os
 import statistics
@@ -18,36 +17,17 @@ from functools import partial
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from replication import distributed
-from replication.backbones.frozen import FrozenNetwork
-from replication.backbones.perceptual import (
-    ParserFeatures,
-    PerceptualFeatures,
-    VGG16Features,
-    VGG19Features,
-    vgg_layers,
-)
 from replication.config import Parameters
-from replication.data.drawn_faces import ATTRIBUTES
+from replication.data.loader import OPTIONAL_FIELDS, TrainingBatches, gather_batch
 from replication.device import arithmetic, choose_device
-from replication.doctor.run_time import Timings
-from replication.layers.patch_gan import PatchGAN
-from replication.losses.partial_convolution import PConvLoss
-from replication.methods.attributes.network import AttributeFeatures, AttributeNetwork, AttributeTraining
-from replication.methods.mdrnet.frozen_networks import FrozenJudges
-from replication.methods.mdrnet.network import MDRNet, MDRNetInpainter, MDRNetSize, Priors
-from replication.methods.mdrnet.training import LossSettings, MDRNetTraining
-from replication.methods.parser.bisenet import BiSeNet, FaceParser, ParserTraining
-from replication.methods.pconv.network import PConvInpainter, PConvTraining, PConvUNet
-from replication.methods.reconstruction.network import (
-    ReconstructionEncoder,
-    ReconstructionNetwork,
-    ReconstructionTraining,
-)
-from replication.training.schedules import LearningRate
-from replication.training.trainable import Trainable
+from replication.doctor.amounts import is_computed, schedules, typical_run
+from replication.doctor.run_time import Each, Step, Timings
+from replication.doctor.stand_ins import StandIns
+from replication.methods import Method, Part, Training
+from replication.methods.registry import methods
 from replication.training.update import Updater
 
 CPU_SIDE, CPU_BATCH = 128, 2
@@ -60,9 +40,11 @@ CORES_GAIN = 0.8
 STAGE_IMPORTS = 3.5
 """A stage beside its work takes some 3.5 times as long as importing torch and pandas: papermill and its kernel import
 twice, then come the notebook's figures and its HTML."""
+COMPUTED_AT_ONCE, EVALUATED_AT_ONCE = 32, 16
+"""Images that are computed for a data set, and completed for an evaluation, in one measured call."""
 
 
-class Rehearsal:
+class TimedSteps:
     """The networks of a profile on a device, and how fast they are.
 
     Args:
@@ -72,17 +54,27 @@ class Rehearsal:
 
     def __init__(self, parameters: Parameters, *, budget_s: float = 10.0):
         self.parameters, self.budget_s = parameters, budget_s
-        self.device = choose_device(parameters.run.device)
-        self.bfloat16 = parameters.run.precision == "bfloat16"
-        self.side = parameters.image_size
-        if self.device.type == "cpu" and self.side > CPU_SIDE:
-            self.side = max(CPU_SIDE, 2**parameters.coarse.levels)
-        self.reduced = self.side < parameters.image_size
-        self.area = (parameters.image_size / self.side) ** 2
+        self.device = choose_device(parameters.compute.device)
+        self.bfloat16 = parameters.compute.precision == "bfloat16"
         self.notes: list[str] = []
-        if self.reduced:
-            self.notes.append(f"steps at {self.side} pixels with {CPU_BATCH} images, scaled by pixels and images")
+        if any(self.reduced(name) for name in parameters.data):
+            sides = sorted({self.side(name) for name in parameters.data if self.reduced(name)})
+            words = ", ".join(map(str, sides))
+            self.notes.append(f"steps at {words} pixels with {CPU_BATCH} images, scaled by pixels and images")
         self.gain, self.clock = 1.0, time.perf_counter
+
+    def side(self, dataset: str) -> int:
+        """Pixels at which a data set's images are measured: on a CPU, the fewest from `CPU_SIDE` that all runs take."""
+        own = self.parameters.image_size_of(dataset)
+        if self.device.type != "cpu":
+            return own
+        settings = [self.parameters.settings_of(name) for name in self.parameters.run_names()]
+        sides = (side for side in range(CPU_SIDE, own, 32) if not any([*each.misfits(side)] for each in settings))
+        return next(sides, own)
+
+    def reduced(self, dataset: str) -> bool:
+        """Whether a data set's images are measured at fewer pixels than they have."""
+        return self.side(dataset) < self.parameters.image_size_of(dataset)
 
     def timings(self) -> Timings:
         """Measure everything."""
@@ -100,132 +92,70 @@ class Rehearsal:
             torch.set_num_threads(threads)
 
     def _timings(self) -> Timings:
-        p, switches = self.parameters, arithmetic(self.parameters.run.deterministic, self.device)
-        with switches, torch.random.fork_rng():
+        p = self.parameters
+        most = CPU_BATCH if any(self.reduced(name) for name in p.data) else COMPUTED_AT_ONCE
+        with (
+            arithmetic(p.compute.deterministic, self.device),
+            torch.random.fork_rng(),
+            StandIns(p, self.device, size_of=self.side, items=most) as stand_ins,
+        ):
             torch.manual_seed(0)
-            parser = FaceParser(
-                BiSeNet(width=p.parser.width, output_stride=int(p.parser.output_stride)), p.parser.upscale
-            )
-            coarse = PConvInpainter(PConvUNet(p.coarse.width, p.coarse.levels))
-            mdrnet, priors = self._mdrnet(parser, coarse)
-            mdrnet_step = self._step(mdrnet, p.mdrnet.schedule.batch_size, 0.3, banked=bool(p.mdrnet.bank_pairs))
-            priors_image, completed_image = self._evaluation(mdrnet, priors)
-            parser_step = attributes_step = None
-            if p.parser.source == "train":
-                training = ParserTraining(
-                    BiSeNet(width=p.parser.width, output_stride=int(p.parser.output_stride)),
-                    steps=100,
-                    optimizer="adam",
-                    upscale=p.parser.upscale,
-                )
-                parser_step = self._step(training, p.parser.schedule.batch_size, 0.12)
-            if p.evaluation.extractor == "attributes":
-                training = AttributeTraining(
-                    AttributeNetwork(len(ATTRIBUTES), p.attributes.width), rate=LearningRate(1e-4)
-                )
-                attributes_step = self._step(training, p.attributes.schedule.batch_size, 0.08)
-            reconstruction = ReconstructionTraining(
-                ReconstructionNetwork(p.reconstruction.width), rate=LearningRate(1e-4)
-            )
-            loss = PConvLoss(self._perceptual(VGG16Features, parser), **dataclasses.asdict(p.coarse.losses))
-            pconv = PConvTraining(
-                PConvUNet(p.coarse.width, p.coarse.levels), loss, rate=LearningRate(1e-4), betas=(0.9, 0.99)
-            )
+            trained, computed, measured = self._wanted()
+            share = 1 / max(1, len(trained) + len(computed) + len(measured))
+            steps = {}
+            for one, part, run in trained:
+                if isinstance(made := stand_ins.made(run, part), Training):
+                    steps[one.name, part.name] = self._step(stand_ins, run, part, made, share)
+            items = {(one.name, part.name): self._item(stand_ins, one, part, share) for one, part in computed}
+            completed = {one.name: self._evaluation(stand_ins, run, share) for one, run in measured}
             return Timings(
                 face=_on_one_core(self._face),
                 photo=_on_one_core(partial(_photo, p.image_size)) if self._any_photos() else 0.0,
                 mask=_on_one_core(self._mask),
-                coarse_step=self._step(pconv, p.coarse.schedule.batch_size, 0.2),
-                mdrnet_step=mdrnet_step,
-                reconstruction_step=self._step(reconstruction, p.reconstruction.schedule.batch_size, 0.1),
-                priors_image=priors_image,
-                completed_image=completed_image,
                 stage=STAGE_IMPORTS * _import_seconds(),
-                parser_step=parser_step,
-                attributes_step=attributes_step,
+                steps=steps,
+                items=items,
+                completed=completed,
                 notes=tuple(self.notes),
             )
 
+    def _wanted(self) -> tuple[list[tuple[Method, Part, str]], list[tuple[Method, Part]], list[tuple[Method, str]]]:
+        """Parts to train, each with the run that stands for its system; parts to compute; systems to measure."""
+        p, trained, computed, measured = self.parameters, [], [], []
+        for one in methods().values():
+            if not (runs := p.run_names(one.name)):
+                continue
+            trained += [(one, part, typical_run(p, runs)) for part in one.run_parts]
+            computed += [(one, part) for part in one.parts if is_computed(p, one, part)]
+            if inpainted := [run for run in runs if p.run(run).protocol is not None]:
+                measured.append((one, typical_run(p, inpainted)))
+        return trained, computed, measured
+
     def _any_photos(self) -> bool:
-        data = self.parameters.data
-        return any(getattr(data, f.name).source == "photos" for f in dataclasses.fields(data))
+        return any(data.source == "photos" for data in self.parameters.data.values())
 
     # Networks
 
-    def _perceptual(self, kind: type[VGG16Features | VGG19Features], parser: FaceParser) -> PerceptualFeatures:
-        if self.parameters.perceptual.source == "parser":
-            return ParserFeatures(parser)
-        features = kind.__new__(kind)  # its constructor reads the published file
-        last = max(kind.perceptual_layers + kind.style_layers)
-        FrozenNetwork.__init__(features, vgg_layers(kind.plan, last))
-        return features
+    def _count(self, batch_size: int, dataset: str) -> int:
+        batch_size = max(1, batch_size // self.parameters.compute.processes)
+        return min(batch_size, CPU_BATCH) if self.reduced(dataset) else batch_size
 
-    def _mdrnet(self, parser: FaceParser, coarse: PConvInpainter) -> tuple[MDRNetTraining, Priors]:
-        p, m = self.parameters, self.parameters.mdrnet
-        priors = Priors(coarse, parser, p.coarse.paste)
-        encoder = ReconstructionEncoder(ReconstructionNetwork(p.reconstruction.width))
-        generator = MDRNet(
-            MDRNetSize(**dataclasses.asdict(m.size)),
-            dmm=m.dmm,
-            mcm=m.mcm,
-            memory=dataclasses.asdict(m.memory),
-            mining=dataclasses.asdict(m.mining),
-            norm=m.spade_norm,
-        )
-        training = MDRNetTraining(
-            generator,
-            PatchGAN(width=m.discriminator_width, norm=m.discriminator_norm),
-            priors,
-            FrozenJudges(parser=parser, perceptual=self._perceptual(VGG19Features, parser), encoder=encoder),
-            LossSettings(**dataclasses.asdict(m.losses)),
-            rate=LearningRate(1e-4),
-            betas=m.schedule.betas,
-        )
-        return training, priors
+    def _on_device(self, batch: dict) -> dict:
+        def moved(value: Tensor) -> Tensor:
+            value = value.to(self.device)
+            return value.contiguous(memory_format=torch.channels_last) if value.ndim == 4 else value
 
-    def _extractor(self) -> Callable[[Tensor], Tensor]:
-        if self.parameters.evaluation.extractor == "attributes":
-            network = AttributeFeatures(AttributeNetwork(len(ATTRIBUTES), self.parameters.attributes.width))
-            return network.to(self.device).features
-        from replication.evaluation import frechet
+        return {key: moved(value) if isinstance(value, Tensor) else value for key, value in batch.items()}
 
-        features = frechet.InceptionFeatures.__new__(frechet.InceptionFeatures)  # as for the VGGs
-        inception = frechet._inception()
-        layers = [getattr(inception, name) for stage in frechet._STAGES.values() for name in stage]
-        features.network = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1)).eval().requires_grad_(False)
-        return features.to(self.device).features
-
-    # Clock
-
-    def _images(self, count: int) -> dict[str, Tensor]:
-        """Smooth random images with a square hole of a quarter of their area, and every label a training may want."""
-        side, small = self.side, max(1, self.side // 8)
-        image = nn.functional.interpolate(
-            torch.rand(count, 3, small, small) * 2 - 1, size=(side, side), mode="bilinear"
-        )
-        mask = torch.zeros(count, 1, side, side)
-        mask[:, :, side // 4 : 3 * side // 4, side // 4 : 3 * side // 4] = 1
-        parsing = torch.randint(0, 19, (count, small, small)).repeat_interleave(8, 1).repeat_interleave(8, 2)
-        batch = {
-            "image": image.contiguous(memory_format=torch.channels_last),
-            "mask": mask,
-            "parsing": parsing[:, :side, :side].to(torch.uint8),
-            "attributes": torch.randint(0, 2, (count, len(ATTRIBUTES))).float(),
-        }
-        return {key: value.to(self.device) for key, value in batch.items()}
-
-    def _count(self, batch_size: int) -> int:
-        batch_size = max(1, batch_size // self.parameters.run.processes)
-        return min(batch_size, CPU_BATCH) if self.reduced else batch_size
-
-    def _step(self, training: Trainable, batch_size: int, share: float, *, banked: bool = False) -> float:
-        """Seconds of one training step of the profile's batch and size."""
-        count = self._count(batch_size)
-        batch = self._images(count)
+    def _step(self, stand_ins: StandIns, run: str, part: Part, made: Training, share: float) -> Step:
+        """One training step of a part, for the batch of its schedule."""
+        dataset, schedule = self.parameters.run(run).dataset, made.schedule
+        size, count = self.side(dataset), self._count(schedule.batch_size, dataset)
+        task = stand_ins.task(run, part)
+        batches = TrainingBatches(task.faces, task.masks, batch_size=count, seed=0, fields=part.fields, **made.batches)
+        batch, training = self._on_device(batches.batch(0)), made.trainable
         training.to(self.device, memory_format=torch.channels_last)
         training.train()
-        if banked:
-            batch["coarse"], batch["labels"] = training.priors(batch["image"], batch["mask"])
         update = Updater(training.optimizers(), distributed.current(), self.device, tolerance=10**9)
 
         def step() -> None:
@@ -233,35 +163,47 @@ class Rehearsal:
             with torch.autocast(self.device.type, torch.bfloat16, self.bfloat16, cache_enabled=False):
                 training.training_step(batch | {"step": 0, "images_seen": 0}, update)
 
-        each = batch_size / self.parameters.run.processes / count
-        return self._seconds(step, share) * self.area * each
+        each = schedule.batch_size / self.parameters.compute.processes / count
+        keys = schedules(self.parameters.settings_of(run))
+        key = next((key for key, value in keys.items() if value is schedule), None)
+        key = key or next((key for key, value in keys.items() if value == schedule), None)
+        return Step(self._seconds(step, share) * each, size, schedule, key)
 
-    def _evaluation(self, training: MDRNetTraining, priors: Priors) -> tuple[float, float]:
-        """Seconds a training pair for the priors, and a test pair for everything that evaluation does to it."""
+    def _item(self, stand_ins: StandIns, one: Method, part: Part, share: float) -> Each:
+        """One item of what a part computes for a data set."""
+        dataset = getattr(getattr(self.parameters.methods, one.name), part.name).datasets[0]
+        compute, items = stand_ins.computing(one, part, dataset)
+        compute()  # opens the networks
+        return Each(self._seconds(compute, share) / items, self.side(dataset))
+
+    def _evaluation(self, stand_ins: StandIns, run: str, share: float) -> Each:
+        """A test pair, and everything that evaluation does to it."""
         from replication.evaluation.metrics import METRICS
         from replication.evaluation.pixels import to_uint8
         from replication.evaluation.protocol import ALSO, select
 
-        count = self._count(min(self.parameters.evaluation.batch_size, 16))
-        batch, features = self._images(count), self._extractor()
-        inpainter = MDRNetInpainter(training.generator, priors)
-        image, mask = batch["image"], batch["mask"]
-        names = [n for n in select(_Named(), self.side, also=ALSO, lpips=None).per_image if METRICS[n].compute]
-
-        def first_stage() -> None:
-            priors(image, mask)
+        p, dataset = self.parameters, self.parameters.run(run).dataset
+        count, size = self._count(min(p.evaluation.batch_size, EVALUATED_AT_ONCE), dataset), self.side(dataset)
+        inpainter, features = stand_ins.opened(run), stand_ins.opened(p.evaluation.features)
+        rows, holes = np.arange(count), stand_ins.masks(size).test[:count]
+        fields = inpainter.needs & set(OPTIONAL_FIELDS)
+        batch = self._on_device(gather_batch(stand_ins.faces(size), rows, holes, fields=fields))
+        batch["exemplar"] = batch["image"].roll(1, 0)
+        names = [n for n in select(_Named(), size, also=ALSO, lpips=None).per_image if METRICS[n].compute]
 
         def all_of_it() -> None:
-            completed, truth = to_uint8(inpainter.inpaint(image, mask)), to_uint8(image)
+            completed, truth = to_uint8(inpainter.inpaint(batch, range(count))), to_uint8(batch["image"])
             target = torch.device("cpu") if self.device.type == "mps" else self.device
-            completed, truth, hole = (x.to(target) for x in (completed, truth, mask))
+            completed, truth, hole = (x.to(target) for x in (completed, truth, batch["mask"]))
             for name in names:
                 METRICS[name].compute(completed, truth, hole)
-            features(completed)
+            features.features(completed)
 
         with torch.no_grad():
             # Inception sees 299 pixels whatever the size, so scaling overstates it somewhat: on a CPU only.
-            return tuple(self._seconds(f, s) * self.area / count for f, s in ((first_stage, 0.05), (all_of_it, 0.15)))
+            return Each(self._seconds(all_of_it, share) / count, size)
+
+    # Clock
 
     def _seconds(self, call: Callable[[], None], share: float) -> float:
         """Seconds of a call, from as many as a share of the budget allows, without the first, which makes buffers.

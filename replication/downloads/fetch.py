@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -22,13 +21,14 @@ from replication.downloads.sources import (
     sources_of,
 )
 from replication.errors import InputError
+from replication.settings import plain
 
 DISK_BLOCK = 4096
 """Bytes that the smallest file takes of the usual file systems."""
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """Every text anywhere in the parameters."""
+    """Every text anywhere in plain data."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
@@ -40,8 +40,13 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def needed_sources(parameters: Parameters) -> list[str]:
-    """Names of the sources that provide files and folders which the parameters name, in the catalogue's order."""
-    return sources_of(_texts(dataclasses.asdict(parameters)), paths.RAW, load_sources())
+    """Names of the sources that provide files and folders which the parameters name, in the catalogue's order.
+
+    Those of data sets, masks and the evaluation, and of the settings of all runs: a system without runs needs nothing.
+    """
+    p = plain(parameters)
+    settings = [plain(parameters.settings_of(name)) for name in parameters.run_names()]
+    return sources_of(_texts([p["data"], p["masks"], p["evaluation"], *settings]), paths.RAW, load_sources())
 
 
 def fetch(parameters: Parameters | None, names: Iterable[str] = (), *, profile: bool = False) -> None:

@@ -1,9 +1,9 @@
-"""Loss curves of every run: small multiples, one panel per logged scalar, one line per run."""
+"""Loss curves of every training: small multiples, one panel per logged scalar, one line per run."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from replication.drawing import style
 from replication.errors import InputError
-from replication.reporting.costs import load_card
+from replication.json_files import read_object
 
 _CLOCK = ("step", "images_seen", "seconds")
 _SMOOTHING = 0.07  # width of the smoothing window, as a share of the run
@@ -24,16 +24,28 @@ MAX_COLUMNS = 4
 
 
 @dataclass(frozen=True)
-class Run:
-    """history: step, images_seen, seconds and one column per logged scalar; card: what was trained."""
+class Curves:
+    """One training of one part of a run.
 
-    name: str
+    history: step, images_seen, seconds and one column per logged scalar; card: what was trained. k: number of the
+    training, from 0; each has a seed of its own.
+    """
+
+    run: str
+    part: str
+    k: int
     history: pd.DataFrame
     card: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def name(self) -> str:
+        """The run, and which of its trainings if not the first."""
+        return self.run if self.k == 0 else f"{self.run}, seed {self.k}"
+
+    @property
     def method(self) -> str:
-        return str(self.card.get("method", self.name))
+        """The system, by its folder's name."""
+        return str(self.card.get("method", self.run))
 
     @property
     def scalars(self) -> list[str]:
@@ -42,18 +54,15 @@ class Run:
         return [column for column in numbers if np.isfinite(numbers[column]).any()]
 
 
-def load_runs(models: str | Path, names: Collection[str] | None = None) -> dict[str, Run]:
-    """The runs data/models/<name>/ and data/models/<name>/seed_<k>/ that have a history.csv, by name.
-
-    names: only these; None takes all. The first seed goes by the plain name, further ones as "<name>, seed <k>".
+def load_curves(models: str | Path, runs: Collection[str]) -> list[Curves]:
+    """The trainings data/models/<run>/<part>/seed_<k>/ of the named runs that have a history.csv, in natural order.
 
     Raises InputError when a history cannot be read or lacks the column step.
     """
-    models, runs = Path(models), {}
-    found = [*models.glob("*/history.csv"), *models.glob("*/seed_*/history.csv")]
-    for path in sorted(found, key=lambda path: _natural(path.parent.relative_to(models).as_posix())):
-        name, *repeat = path.parent.relative_to(models).parts
-        if names is not None and name not in names:
+    models, found = Path(models), []
+    for path in sorted(models.glob("*/*/seed_*/history.csv"), key=lambda path: _natural(path.as_posix())):
+        run, part, seed = path.parent.relative_to(models).parts
+        if run not in runs:
             continue
         try:
             history = pd.read_csv(path)
@@ -61,11 +70,10 @@ def load_runs(models: str | Path, names: Collection[str] | None = None) -> dict[
             raise InputError(f"{path} is not a readable table ({error}).") from error
         if "step" not in history:
             raise InputError(f"{path} needs a column step; it has {', '.join(history.columns)}.")
-        if repeat and repeat[0] != "seed_0":
-            name = f"{name}, {repeat[0].replace('_', ' ')}"
         card = path.with_name("card.json")
-        runs[name] = Run(name, history, load_card(card) if card.is_file() else {})
-    return runs
+        k = int(seed.removeprefix("seed_"))
+        found.append(Curves(run, part, k, history, read_object(card) if card.is_file() else {}))
+    return found
 
 
 def smooth(values: np.ndarray, share: float = _SMOOTHING) -> np.ndarray:
@@ -83,23 +91,29 @@ def smooth(values: np.ndarray, share: float = _SMOOTHING) -> np.ndarray:
     return np.where(weight > 1e-12, total / np.maximum(weight, 1e-12), np.nan)
 
 
-def curve_figures(runs: Mapping[str, Run]) -> dict[str, Figure]:
-    """One figure per method (card "method"): panels are scalars, lines are the runs of that method."""
-    methods: dict[str, list[Run]] = {}
-    for run in runs.values():
-        if run.scalars:
-            methods.setdefault(run.method, []).append(run)
-    return {
-        method: loss_curves(
-            members,
-            title=f"Training of {method}" if len(members) > 1 else f"Training of {members[0].name} ({method})",
-        )
-        for method, members in methods.items()
-    }
+def curve_figures(
+    curves: Iterable[Curves], *, titles: Mapping[str, str] | None = None
+) -> dict[tuple[str, str], Figure]:
+    """(method, part) -> figure: panels are scalars, lines are the runs of that method.
+
+    titles: method -> how a page calls it; its folder's name where that is not given.
+    """
+    groups: dict[tuple[str, str], list[Curves]] = {}
+    for one in curves:
+        if one.scalars:
+            groups.setdefault((one.method, one.part), []).append(one)
+    figures = {}
+    for (method, part), members in groups.items():
+        shown = (titles or {}).get(method, method)
+        if sum(other == method for other, _ in groups) > 1:
+            shown += f", {part}"
+        words = f"Training of {shown}" if len(members) > 1 else f"Training of {shown}: {members[0].name}"
+        figures[method, part] = loss_curves(members, title=words)
+    return figures
 
 
 @style.styled
-def loss_curves(runs: list[Run], *, title: str) -> Figure:
+def loss_curves(runs: Sequence[Curves], *, title: str) -> Figure:
     """Small multiples of the runs' scalars over images seen: smoothed lines over faint raw values."""
     scalars = list(dict.fromkeys(scalar for run in runs for scalar in run.scalars))
     if not scalars:
@@ -161,12 +175,12 @@ def _look(index: int) -> tuple[str, str]:
     return style.COLOURS[index % len(style.COLOURS)], style.LINE_STYLES[index // len(style.COLOURS) % 3]
 
 
-def _progress(run: Run) -> np.ndarray:
+def _progress(run: Curves) -> np.ndarray:
     column = "images_seen" if "images_seen" in run.history else "step"
     return run.history[column].to_numpy(float)
 
 
-def _unit(runs: list[Run]) -> str:
+def _unit(runs: Sequence[Curves]) -> str:
     with_images = ["images_seen" in run.history for run in runs]
     return "images seen" if all(with_images) else "steps" if not any(with_images) else "images seen (or steps)"
 

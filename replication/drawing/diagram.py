@@ -1,6 +1,6 @@
 """Boxes, arrows and thumbnails on one canvas: the parts that the dataflow figures are drawn with.
 
-A diagram has one axis in inches, origin at the lower left; every part is placed by its centre.
+A diagram has one axis in inches, origin at the lower left; every box is placed by its centre.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _LABEL = 7.2  # points
 
 
 @dataclass(frozen=True)
-class Part:
-    """Something on the canvas: centre and size in inches."""
+class Box:
+    """The room that something takes on the canvas: centre and size in inches."""
 
     x: float
     y: float
@@ -71,7 +71,7 @@ class Diagram:
         self.axes.text(x + 0.12, y + height - 0.1, title, fontsize=8.5, fontweight="bold", color=colour, va="top")
         self.axes.text(x + 0.12, y + height - 0.32, note, fontsize=7, color=style.MUTED, va="top", linespacing=1.35)
 
-    def box(self, x: float, y: float, text: str, *, width: float = 1.05, height: float = 0.62) -> Part:
+    def box(self, x: float, y: float, text: str, *, width: float = 1.05, height: float = 0.62) -> Box:
         """An operation."""
         self.axes.add_patch(
             FancyBboxPatch(
@@ -86,9 +86,9 @@ class Diagram:
             )
         )
         self.axes.text(x, y, text, ha="center", va="center", fontsize=7.2, zorder=4, linespacing=1.2)
-        return Part(x, y, width, height)
+        return Box(x, y, width, height)
 
-    def operator(self, x: float, y: float, symbol: str) -> Part:
+    def operator(self, x: float, y: float, symbol: str) -> Box:
         """A circled sign, as in the paper's figures."""
         size = 0.26
         self.axes.text(
@@ -106,7 +106,7 @@ class Diagram:
                 "linewidth": 0.9,
             },
         )
-        return Part(x, y, size, size)
+        return Box(x, y, size, size)
 
     def picture(
         self,
@@ -121,7 +121,7 @@ class Diagram:
         cmap: str | Colormap = "viridis",
         norm: Normalize | None = None,
         frame: str = style.INK,
-    ) -> Part:
+    ) -> Box:
         """A tensor: (H,W,3) uint8 as it is, (H,W) through `cmap`. label above, note (shape, number) below."""
         height = width if height is None else height
         extent = (x - width / 2, x + width / 2, y - height / 2, y + height / 2)
@@ -136,7 +136,7 @@ class Diagram:
             self.axes.text(x, extent[3] + 0.07, label, ha="center", va="bottom", fontsize=_LABEL, linespacing=1.15)
         if note:
             self.axes.text(x, extent[2] - 0.05, note, ha="center", va="top", fontsize=6.5, color=style.MUTED)
-        return Part(x, y, width, height)
+        return Box(x, y, width, height)
 
     def arrow(
         self,
@@ -173,8 +173,8 @@ class Diagram:
             (x0, y0), (x1, y1) = max(pieces, key=lambda p: abs(p[0][0] - p[1][0]) + abs(p[0][1] - p[1][1]))
             self.text((x0 + x1) / 2, (y0 + y1) / 2 + 0.04, label, colour=colour, va="bottom")
 
-    def link(self, start: Part, end: Part, **kwargs: object) -> None:
-        """A straight arrow between facing sides of two parts in one row or one column."""
+    def link(self, start: Box, end: Box, **kwargs: object) -> None:
+        """A straight arrow between facing sides of two boxes in one row or one column."""
         if abs(start.y - end.y) < 1e-6 or abs(start.x - end.x) > (start.width + end.width) / 2:
             sides = ("right", "left") if start.x < end.x else ("left", "right")
         else:

@@ -1,6 +1,6 @@
 """Is a change of a metric larger than its uncertainty? One change at a time, and many at once.
 
-One evaluation in two versions gives hundreds of comparisons (experiments x buckets x metrics). At 5 % each, two runs
+One evaluation in two versions gives hundreds of comparisons (runs x buckets x metrics). At 5 % each, two versions
 that differ by chance alone would show dozens of "changes". `holm` therefore adjusts all p values of a diff together
 by Holm's step-down procedure (Scandinavian Journal of Statistics 6, 1979): the probability that a diff contains any
 false alarm is at most 5 %, whatever the dependence between the comparisons (the same images are behind all metrics, so

@@ -1,4 +1,4 @@
-"""Evaluation of one experiment on the frozen (image, mask) pairs, the same for every method.
+"""Evaluation of one run on the frozen pairs of its protocol, the same for every method.
 
 One row per image and bucket is kept, and the features behind the Fréchet distance, so that any later question
 (confidence, paired tests, worst cases) needs no new run.
@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from replication.atomic import atomic_folder, write_json
-from replication.data.loader import evaluation_batches
-from replication.data.masks import BUCKETS, MaskStore
+from replication.data.evaluation_batches import evaluation_batches, evaluation_fields
+from replication.data.masks import MaskStore
 from replication.data.pairs import EvaluationPairs
 from replication.data.store import FaceStore
 from replication.errors import InputError, RunError
@@ -34,11 +34,17 @@ from replication.evaluation.protocol import ALSO, Selection, own_name, protocol,
 DECIMALS = 6  # of metrics files in git: far below any effect, above the noise between machines
 
 
-class Inpainter(Protocol):
+class CompletesFaces(Protocol):
     """All that an evaluation knows of a method."""
 
-    def inpaint(self, image: Tensor, mask: Tensor, seed: int = 0) -> Tensor:
-        """float (B,3,H,W) in [-1,1], mask (B,1,H,W), 1 = hole -> completed images; known pixels unchanged."""
+    needs: frozenset[str]
+    """Fields of a batch beyond image and mask, such as "exemplar"."""
+
+    def inpaint(self, batch: Mapping[str, Any], seeds: Sequence[int]) -> Tensor:
+        """Completed images (B,3,H,W) in [-1,1] of a batch with image (B,3,H,W), mask (B,1,H,W), 1 = hole, and `needs`.
+
+        Known pixels come back unchanged; what is drawn for an image is drawn from its own seed.
+        """
         ...
 
 
@@ -47,13 +53,13 @@ class ProtocolError(RunError):
 
 
 def evaluate(
-    inpainter: Inpainter,
+    inpainter: CompletesFaces,
     store: FaceStore,
-    masks: MaskStore,
+    masks: MaskStore | None,
     pairs: EvaluationPairs,
     extractor: FeatureExtractor,
     *,
-    experiment: str,
+    run: str,
     dataset: str,
     batch_size: int,
     device: str | torch.device,
@@ -61,7 +67,6 @@ def evaluate(
     samples: int = 8,
     made_by: Mapping[str, Any],
     per_bucket: int | None = None,
-    seed: int = 0,
     also: Sequence[str] = ALSO,
     lpips: PerceptualDistance | None = None,
 ) -> dict[str, Any]:
@@ -70,9 +75,9 @@ def evaluate(
     Hole pixels are blanked before `inpainter` sees an image, its output is pasted into the hole of the 8-bit
     original, and all metrics are computed on 8-bit values (`metrics.METRICS` defines them).
 
-    `samples`: how many first composites of each bucket are kept. `per_bucket`: use only so many first pairs.
-    `seed` goes to `inpainter.inpaint` with every batch. `made_by`: what the caller knows of the run (profile,
-    steps, commit ...); data set, image size, counts, features, pairs and protocol are added here.
+    `masks`: those of irregular pairs; others bring their own holes. `samples`: how many first composites of each bucket
+    are kept. `per_bucket`: use only so many first pairs. `made_by`: what the caller knows of the run (profile, steps,
+    code ...); data set, image size, counts, features, pairs and protocol are added here.
     `also`: which metrics of `protocol.ALSO` are reported beside the main ones; one that has no value (the images are
     too small, no `lpips` is given, a classifier did not converge) is named in the protocol under "left_out".
 
@@ -84,30 +89,40 @@ def evaluate(
     over images or scores of the set, finite and rounded to 6 decimals, the same keys in every bucket. They depend
     on `batch_size` only as far as the networks' arithmetic does.
 
-    Raises InputError if pairs, faces and masks do not belong together, a bucket has fewer than 2 pairs or a metric
-    is unknown, and ProtocolError, naming experiment and image, if a known pixel was changed or a value is not finite.
+    Raises InputError if pairs, faces and masks do not belong together, the pairs lack a field that the method needs, a
+    bucket has fewer than 2 pairs or a metric is unknown, and ProtocolError, naming run and image, if a known pixel was
+    changed or a value is not finite.
     """
     device = torch.device(device)
+    brought = evaluation_fields(store, pairs)
+    if missing := sorted(inpainter.needs - {"image", "mask"} - brought):
+        raise InputError(
+            f"{run}: needs {', '.join(missing)} with each image, which protocol {pairs.protocol!r} on {dataset} does "
+            f"not bring (it brings: {', '.join(sorted(brought)) or 'image and mask alone'})"
+        )
     selection = select(extractor, store.size, also=also, lpips=lpips)
-    counts = {bucket: len(pairs.bucket(bucket, per_bucket)) for bucket in BUCKETS}
+    counts = {bucket: len(pairs.bucket(bucket, per_bucket)) for bucket in pairs.buckets}
     for bucket, count in counts.items():
         if count < 2:
-            raise InputError(f"{experiment}: bucket {bucket} of {pairs.path} has {count} pairs; at least 2 are needed")
+            raise InputError(f"{run}: bucket {bucket} of {pairs.path} has {count} pairs; at least 2 are needed")
     if samples < 0:
-        raise InputError(f"{experiment}: samples is {samples}; it must be 0 or more")
+        raise InputError(f"{run}: samples is {samples}; it must be 0 or more")
 
     tables, features, kept = [], {}, {}
-    for bucket in BUCKETS:
-        batches = evaluation_batches(store, masks, pairs, bucket, batch_size, per_bucket=per_bucket)
+    for bucket in pairs.buckets:
+        batches = evaluation_batches(
+            store, masks, pairs, bucket, batch_size, fields=inpainter.needs, per_bucket=per_bucket
+        )
         rows, vectors, pictures = [], [], []
         for batch in batches:
-            completed, truth, mask = _complete(inpainter, store, batch, experiment=experiment, device=device, seed=seed)
-            rows.append(_rows(selection, completed, truth, mask, batch, experiment))
-            vectors.append(_features(extractor, completed, experiment))
+            completed, truth, mask = _complete(inpainter, store, batch, run=run, device=device)
+            rows.append(_rows(selection, completed, truth, mask, batch, run))
+            vectors.append(_features(extractor, completed, run))
             wanted = max(0, samples - sum(len(part) for part in pictures))
             pictures.append(completed[:wanted].permute(0, 2, 3, 1).cpu().numpy())
         table = pd.concat(rows, ignore_index=True)
-        for column, value in (("bucket", bucket), ("dataset", dataset), ("experiment", experiment)):
+        named = (("bucket", bucket), ("protocol", pairs.protocol), ("dataset", dataset), ("run", run))
+        for column, value in named:
             table.insert(0, column, value)
         tables.append(table)
         features[bucket] = np.concatenate(vectors)
@@ -115,18 +130,17 @@ def evaluate(
     per_image = pd.concat(tables, ignore_index=True)
 
     real_rows = np.unique(per_image["image_row"].to_numpy())
-    real = _real_features(extractor, store, real_rows, batch_size, device, experiment)
+    real = _real_features(extractor, store, real_rows, batch_size, device, run)
     same_images = {
         bucket: real[np.searchsorted(real_rows, table["image_row"].to_numpy())]
-        for bucket, table in zip(BUCKETS, tables, strict=True)
+        for bucket, table in zip(pairs.buckets, tables, strict=True)
     }
     scores, failed = _set_scores(selection, extractor, features, same_images)
     selection = selection.without(failed)
     metrics: dict[str, Any] = {}
-    for bucket, table in zip(BUCKETS, tables, strict=True):
+    for bucket, table in zip(pairs.buckets, tables, strict=True):
         values = {name: table[name].mean() for name in selection.per_image} | scores[bucket]
         metrics[bucket] = {name: round(float(values[name]), DECIMALS) for name in selection.keys}
-    block = protocol(extractor, counts, selection)
     metrics["made_by"] = [
         {
             **made_by,
@@ -135,16 +149,17 @@ def evaluate(
             "images_per_bucket": counts[next(iter(counts))] if len(set(counts.values())) == 1 else counts,
             "features": extractor.name,
             "pairs": pairs.content_sha256,
-            "protocol": block,
+            "protocol": protocol(extractor, pairs.rule, counts, selection),
         }
     ]
+    identical = {b: int((t["PSNR"] == PSNR_CAP).sum()) for b, t in zip(pairs.buckets, tables, strict=True)}
     card = {
-        "experiment": experiment,
+        "run": run,
         "dataset": dataset,
         "faces_sha256": store.card["sha256"],
-        "masks_sha256": masks.card["sha256"],
+        "holes_sha256": pairs.holes_sha256,
         "pairs_sha256": pairs.content_sha256,
-        "identical_images": {b: int((t["PSNR"] == PSNR_CAP).sum()) for b, t in zip(BUCKETS, tables, strict=True)},
+        "identical_images": identical,
         "samples": {bucket: len(pictures) for bucket, pictures in kept.items()},
         "metrics": metrics,
     }
@@ -158,23 +173,18 @@ def evaluate(
 
 @torch.no_grad()
 def _complete(
-    inpainter: Inpainter,
-    store: FaceStore,
-    batch: Mapping[str, Any],
-    *,
-    experiment: str,
-    device: torch.device,
-    seed: int,
+    inpainter: CompletesFaces, store: FaceStore, batch: Mapping[str, Any], *, run: str, device: torch.device
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Composites and originals, uint8 (B,3,H,W), and masks (B,1,H,W); checks the method's output."""
     image, mask = batch["image"].to(device), batch["mask"].to(device)
     # What lies under the hole is taken away here, so no method can have looked at it.
     blanked = composite(torch.zeros_like(image), image, mask)
-    output = inpainter.inpaint(blanked.clone(), mask.clone(), seed=seed)
+    needed = {name: batch[name].to(device) for name in inpainter.needs - {"image", "mask"}}
+    output = inpainter.inpaint({**needed, "image": blanked, "mask": mask.clone()}, batch["seeds"])
     if output.shape != image.shape:
-        raise ProtocolError(f"{experiment}: inpaint returned {tuple(output.shape)} for images {tuple(image.shape)}")
-    _refuse(~torch.isfinite(output), "completed image holds NaN or infinity", batch, experiment)
-    _refuse((output != image) & (mask == 0), "known pixels were changed", batch, experiment)
+        raise ProtocolError(f"{run}: inpaint returned {tuple(output.shape)} for images {tuple(image.shape)}")
+    _refuse(~torch.isfinite(output), "completed image holds NaN or infinity", batch, run)
+    _refuse((output != image) & (mask == 0), "known pixels were changed", batch, run)
     # Apple's GPUs have no float64, which the metrics need.
     target = torch.device("cpu") if device.type == "mps" else device
     truth = np.ascontiguousarray(np.asarray(store.images[batch["image_rows"]]).transpose(0, 3, 1, 2))
@@ -183,7 +193,7 @@ def _complete(
 
 
 def _rows(
-    selection: Selection, completed: Tensor, truth: Tensor, mask: Tensor, batch: Mapping[str, Any], experiment: str
+    selection: Selection, completed: Tensor, truth: Tensor, mask: Tensor, batch: Mapping[str, Any], run: str
 ) -> pd.DataFrame:
     """One row per image: which pair it is, and its metrics."""
     values = {
@@ -191,13 +201,14 @@ def _rows(
         "image_id": batch["ids"],
         "mask_row": batch["mask_rows"],
         "ratio": batch["ratios"],
+        "seed": batch["seeds"],
     }
     for name in selection.per_image:
         if name == "LPIPS":
             metric = selection.lpips.distance(completed, truth)
         else:
             metric = METRICS[name].compute(completed, truth, mask)
-        _refuse(~torch.isfinite(metric[:, None]), f"{name} is not finite", batch, experiment)
+        _refuse(~torch.isfinite(metric[:, None]), f"{name} is not finite", batch, run)
         values[name] = metric.cpu().numpy()
     return pd.DataFrame(values)
 
@@ -224,21 +235,21 @@ def _set_scores(
     return scores, failed
 
 
-def _refuse(bad: Tensor, what: str, batch: Mapping[str, Any], experiment: str) -> None:
+def _refuse(bad: Tensor, what: str, batch: Mapping[str, Any], run: str) -> None:
     """Raise ProtocolError for the first image of the batch in which `bad` (B,...) is true anywhere."""
     faulty = bad.flatten(1).any(1)
     if faulty.any():
         first = int(faulty.int().argmax())
         pixels = f" ({int(bad[first].any(0).sum())} pixels)" if bad.ndim == 4 else ""
-        raise ProtocolError(f"{experiment}: {what} in image {batch['ids'][first]!r}{pixels}")
+        raise ProtocolError(f"{run}: {what} in image {batch['ids'][first]!r}{pixels}")
 
 
 @torch.no_grad()
-def _features(extractor: FeatureExtractor, images: Tensor, experiment: str) -> np.ndarray:
+def _features(extractor: FeatureExtractor, images: Tensor, run: str) -> np.ndarray:
     features = extractor.features(images).float().cpu()
     if features.ndim != 2 or len(features) != len(images) or not torch.isfinite(features).all():
         raise ProtocolError(
-            f"{experiment}: {extractor.name} returned features {tuple(features.shape)} for {len(images)} "
+            f"{run}: {extractor.name} returned features {tuple(features.shape)} for {len(images)} "
             "images; they must be finite, one row an image"
         )
     return features.numpy()
@@ -250,21 +261,21 @@ def _real_features(
     rows: np.ndarray,
     batch_size: int,
     device: torch.device,
-    experiment: str,
+    run: str,
 ) -> np.ndarray:
     """Features of the test images, each computed once for all buckets: float32 (n, d)."""
     parts = []
     for start in range(0, len(rows), batch_size):
         images = np.asarray(store.images[rows[start : start + batch_size]]).transpose(0, 3, 1, 2)
-        parts.append(_features(extractor, torch.from_numpy(np.ascontiguousarray(images)).to(device), experiment))
+        parts.append(_features(extractor, torch.from_numpy(np.ascontiguousarray(images)).to(device), run))
     return np.concatenate(parts)
 
 
 class Results:
     """A results folder, opened for reading. Arrays are loaded when asked for.
 
-    per_image: one row per bucket and image (experiment, dataset, bucket, image_row, image_id, mask_row,
-    ratio, and the reported metrics that an image has: L1_percent, PSNR, SSIM, L1_hole_percent ...).
+    per_image: one row per bucket and image (run, dataset, protocol, bucket, image_row, image_id, mask_row,
+    ratio, seed, and the reported metrics that an image has: L1_percent, PSNR, SSIM, L1_hole_percent ...).
     card: `card.json`, the metrics file under "metrics".
     """
 
@@ -316,10 +327,13 @@ def read_results(folder: str | Path) -> Results:
     folder = Path(folder)
     for name in ("card.json", "per_image.parquet", "features.npz", "samples.npz"):
         if not (folder / name).is_file():
-            raise InputError(f"results {folder} lack {name}; run the stage that evaluates this experiment")
+            raise InputError(f"results {folder} lack {name}; run the stage that evaluates this run")
     try:
         card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
         per_image = pd.read_parquet(folder / "per_image.parquet")
     except (ValueError, OSError) as error:
         raise InputError(f"results {folder} cannot be read ({error})") from error
+    if "experiment" in card:  # as a run was called before protocol version 3; revisions of then are compared, too
+        card["run"] = card.pop("experiment")
+        per_image = per_image.rename(columns={"experiment": "run"})
     return Results(folder, per_image, card)

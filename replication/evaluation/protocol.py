@@ -10,13 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from replication.data.masks import BUCKETS
 from replication.errors import InputError
 from replication.evaluation.frechet import FeatureExtractor, metric_key
 from replication.evaluation.metrics import METRICS
 from replication.evaluation.perceptual_distance import PerceptualDistance
 
-VERSION = 2  # raised by every change that can move a number, and by every change of this block
+VERSION = 3  # raised by every change that can move a number, and by every change of this block
 REPORTED = ("L1_percent", "frechet", "PSNR", "SSIM")
 """Columns of the papers' tables; "frechet" stands for FID or FD, whichever the extractor earns."""
 ALSO = ("L1_hole_percent", "PSNR_hole", "SSIM_edgeconnect", "MS_SSIM", "LPIPS", "U_IDS", "P_IDS")
@@ -91,21 +90,27 @@ def select(
 
 
 def protocol(
-    extractor: FeatureExtractor, images_per_bucket: Mapping[str, int], selection: Selection | None = None
+    extractor: FeatureExtractor,
+    rule: Mapping[str, Any],
+    images_per_bucket: Mapping[str, int],
+    selection: Selection | None = None,
 ) -> dict[str, Any]:
     """The protocol as JSON-ready data; `images_per_bucket` counts the evaluated pairs (bucket -> N).
 
-    "metrics" defines every reported metric, "left_out" gives the reason for every other one. Without `selection`
-    the main metrics are described.
+    `rule` is that of the pairs (`EvaluationPairs.rule`): the protocol's "name", its "holes", what "exemplar" comes with
+    an image, and "buckets": name -> (low, high] of the hole ratio, or which part of the face is the hole.
+    "metrics" defines every reported metric, "left_out" gives the reason for every other one. Without `selection` the
+    main metrics are described.
     """
     selection = selection or Selection(reported_metrics(extractor))
     sha256 = getattr(extractor, "sha256", None)
     return {
         "version": VERSION,
+        **rule,
         "composite": True,
         "input": "holes are blanked before the method sees an image; known pixels must come back bit for bit",
         "quantisation": "composites are rounded to 8 bits before any metric",
-        "buckets": {name: list(BUCKETS[name]) for name in images_per_bucket},
+        "seeds": "one for each pair, from the protocol's seed, its name, the bucket and the image",
         "images_per_bucket": dict(images_per_bucket),
         "real_images": "the same test images as the composites",
         "features": extractor.name,

@@ -1,4 +1,4 @@
-"""One experiment in one bucket as its evaluation stored it: what uncertainty is computed from."""
+"""One run in one bucket as its evaluation stored it: what uncertainty is computed from."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from replication.evaluation.evaluate import Results, read_results
 from replication.evaluation.frechet_influence import frechet_influence
 
 FRECHET = ("FID", "FD")
-_NOT_METRICS = ("image_row", "mask_row", "ratio")  # numeric columns of per_image.parquet that say which pair it is
+_NOT_METRICS = ("image_row", "mask_row", "ratio", "seed")  # numeric columns of per_image.parquet that name the pair
 
 
 class Sample:
-    """What is stored of one experiment in one bucket: per-image metrics and features of all seeds.
+    """What is stored of one run in one bucket: per-image metrics and features of all seeds.
 
     Images are kept in the order of their rows in the store, whatever the order in the files. `Sample.open` reads
     evaluation folders; the constructor takes the same from memory:
@@ -34,7 +34,7 @@ class Sample:
         columns: Mapping[str, np.ndarray],
         images: np.ndarray,
         *,
-        experiment: str,
+        run: str,
         bucket: str,
         pairs_sha256: str,
         frechet: str | None = None,
@@ -42,7 +42,7 @@ class Sample:
         extractor: tuple[str, str | None] = ("", None),
         trainings: Sequence[str] | None = None,
     ) -> None:
-        where = f"{experiment}, bucket {bucket}"
+        where = f"{run}, bucket {bucket}"
         images = np.asarray(images)
         columns = {name: np.atleast_2d(np.asarray(values, np.float64)) for name, values in columns.items()}
         if not columns:
@@ -60,11 +60,11 @@ class Sample:
             if not np.isfinite(values).all():
                 raise InputError(f"{where}: {name} holds NaN or infinity; every value must be finite")
         self._order = np.argsort(images)
-        self.experiment, self.bucket, self.pairs_sha256 = experiment, bucket, pairs_sha256
+        self.run, self.bucket, self.pairs_sha256 = run, bucket, pairs_sha256
         self.images = images[self._order]
         self.seeds = seeds
         self.extractor = extractor
-        self.trainings = tuple(trainings or (f"{experiment} seed {k}" for k in range(seeds)))
+        self.trainings = tuple(trainings or (f"{run} seed {k}" for k in range(seeds)))
         self.metrics: tuple[str, ...] = (*columns, *([frechet] if frechet else []))
         self._features = features
         self._measured: dict[str, tuple[np.ndarray, np.ndarray]] = {}
@@ -75,10 +75,10 @@ class Sample:
 
     @classmethod
     def open(cls, folders: Sequence[str | Path], bucket: str) -> Sample:
-        """Read one bucket from the evaluation folders of one experiment, one folder per seed.
+        """Read one bucket from the evaluation folders of one run, one folder per seed.
 
         Features are read when the Fréchet distance is first asked for. Raises InputError if a folder is
-        incomplete or given twice, if the folders differ in experiment, data set, pairs, images, metrics or
+        incomplete or given twice, if the folders differ in run, data set, pairs, images, metrics or
         feature network, if a value is NaN or infinite, and if there are fewer than 2 images.
         """
         folders = [Path(folder) for folder in folders]
@@ -111,7 +111,7 @@ class Sample:
         return cls(
             {name: np.stack([table[name].to_numpy(np.float64) for table in tables]) for name in metrics},
             tables[0]["image_row"].to_numpy(),
-            experiment=first.card["experiment"],
+            run=first.card["run"],
             bucket=bucket,
             pairs_sha256=first.card["pairs_sha256"],
             frechet=next((name for name in FRECHET if name in first.card["metrics"].get(bucket, {})), None),
@@ -140,7 +140,7 @@ class Sample:
         """`per_seed` and `influence` of a metric, computed once; an unknown metric raises InputError."""
         if metric not in self.metrics:
             raise InputError(
-                f"{self.experiment}, bucket {self.bucket}: no metric {metric!r} has an interval; "
+                f"{self.run}, bucket {self.bucket}: no metric {metric!r} has an interval; "
                 f"these have: {', '.join(self.metrics)}"
             )
         if metric not in self._measured:
@@ -160,7 +160,7 @@ def _metric_columns(table: pd.DataFrame) -> list[str]:
 
 def _card(result: Results, key: str) -> Any:
     if key not in result.card:
-        raise InputError(f"{result.folder / 'card.json'} has no key {key!r}; evaluate this experiment again")
+        raise InputError(f"{result.folder / 'card.json'} has no key {key!r}; evaluate this run again")
     return result.card[key]
 
 
@@ -172,14 +172,14 @@ def _extractor(result: Results) -> tuple[str, str | None]:
 
 def _training(result: Results, number: int) -> str:
     made_by = (_card(result, "metrics").get("made_by") or [{}])[0]
-    return f"{_card(result, 'experiment')} {made_by.get('weights_sha256', f'seed {number}')}"
+    return f"{_card(result, 'run')} {made_by.get('weights_sha256', f'seed {number}')}"
 
 
 def _same_kind(first: Results, other: Results, bucket: str) -> None:
-    for key in ("experiment", "dataset", "pairs_sha256"):
+    for key in ("run", "dataset", "pairs_sha256"):
         if _card(first, key) != _card(other, key):
             raise InputError(
-                f"{first.folder} and {other.folder} are not seeds of one experiment: {key} is "
+                f"{first.folder} and {other.folder} are not seeds of one run: {key} is "
                 f"{_card(first, key)!r} in one and {_card(other, key)!r} in the other"
             )
     if _extractor(first) != _extractor(other):

@@ -166,7 +166,7 @@ def difference(a: Sample, b: Sample, metric: str, level: float = LEVEL) -> Inter
     """Interval of b - a: paired if both were measured on the same images of the same pairs, otherwise unpaired.
 
     Seeds of the two count as independent trainings (they share their start and the order of their data, which as
-    a rule makes this too wide), unless both samples come from the same ones (another bucket of the same experiment),
+    a rule makes this too wide), unless both samples come from the same ones (another bucket of the same run),
     which are then paired too. Raises InputError for an unknown metric, a level outside
     (0, 1), and a Fréchet distance whose features come from two networks.
     """
@@ -177,7 +177,7 @@ def _difference(a: Sample, b: Sample, metric: str) -> _Estimate:
     (values_a, influence_a), (values_b, influence_b) = a.measure(metric), b.measure(metric)
     if metric in FRECHET and a.extractor != b.extractor:
         raise InputError(
-            f"{metric} of {a.experiment} and {b.experiment} cannot be compared: features come from "
+            f"{metric} of {a.run} and {b.run} cannot be compared: features come from "
             f"{a.extractor[0]!r} ({a.extractor[1]}) and {b.extractor[0]!r} ({b.extractor[1]})"
         )
     if _images_key(a) == _images_key(b):
@@ -192,7 +192,7 @@ def _difference(a: Sample, b: Sample, metric: str) -> _Estimate:
         parts += _seeds_parts(values_a) + _seeds_parts(values_b)
     seeds = _trainings(a.seeds)
     if b.seeds != a.seeds:
-        seeds = f"{a.experiment}: {seeds}, {b.experiment}: {_trainings(b.seeds)}"
+        seeds = f"{a.run}: {seeds}, {b.run}: {_trainings(b.seeds)}"
     return _Estimate(
         value=float(values_b.mean() - values_a.mean()),
         parts=parts,

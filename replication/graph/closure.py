@@ -1,7 +1,7 @@
 """What decides a result: the modules that a stage's code imports, and those that they import, file by file.
 
-One list serves three: the source files that dvc.yaml names as dependencies of a stage, the digest by which a training in
-progress knows that it is still the same training, and the `code` in `made_by` of every result. It is read off the
+One list serves three: the source files that dvc.yaml names as dependencies of a stage, the digest by which a training
+in progress knows that it is still the same training, and the `code` in `made_by` of every result. It is read off the
 sources (an `ast` walk, nothing is imported): every import statement counts, wherever it stands, but those under
 `if TYPE_CHECKING`.
 """
@@ -25,14 +25,15 @@ DECIDES_NOTHING = {
     "replication.config": "hands parameters on; their values are DVC's `params`",
     "replication.errors": "sentences for users",
     "replication.graph": "what runs, not what it computes",
+    "replication.json_files": "reads text",
     "replication.history": "records of what was run",
     "replication.methods.registry": "finds declarations; those of a stage are in its own closure",
     "replication.paths": "names of folders",
     "replication.settings": "checks values; what follows from them is where they are used",
     "replication.yaml_files": "reads text",
 }
-"""Modules (and what is below them) that every stage shares and no number depends on; listing them would train everything
-anew for a better error message. They are neither listed nor looked into."""
+"""Modules (and what is below them) that every stage shares and no number depends on; listing them would train
+everything anew for a better error message. They are neither listed nor looked into."""
 
 
 def closure(roots: Iterable[str]) -> tuple[str, ...]:
@@ -131,7 +132,8 @@ def _file(name: str) -> Path | None:
 
 
 def _decides_nothing(name: str) -> bool:
-    return any(name == one or name.startswith(f"{one}.") for one in DECIDES_NOTHING)
+    # (The package's own __init__ has its version, and nothing else.)
+    return name == PACKAGE.name or any(name == one or name.startswith(f"{one}.") for one in DECIDES_NOTHING)
 
 
 @functools.cache

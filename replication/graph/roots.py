@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from replication.methods import Method, Need, Part
-from replication.methods.registry import methods
+from replication.methods.registry import figure_modules, methods
 
 
 def part_roots(method: Method, part: Part) -> tuple[str, ...]:
@@ -32,6 +32,24 @@ def evaluation_roots(method: Method, features: Iterable[str]) -> tuple[str, ...]
     roots = {*opening_roots(method), "replication.stages.evaluation"}
     for name in features:
         roots |= set(opening_roots(methods()[name]))
+    return tuple(sorted(roots))
+
+
+def inspection_roots() -> tuple[str, ...]:
+    """Of a look inside: the room, and every system that inpaints with its panels."""
+    roots = {"replication.inspection.pair"}
+    for one in methods().values():
+        if one.inpaints:
+            roots |= {*opening_roots(one), *(panel.draw.partition(":")[0] for panel in one.panels)}
+    return tuple(sorted(roots))
+
+
+def figure_roots() -> tuple[str, ...]:
+    """Of the figures of all papers: the stage, and for figures drawn by a system's own function that system."""
+    roots = {"replication.stages.figures"}
+    for module in figure_modules():
+        name = module.removeprefix("replication.methods.").split(".")[0]
+        roots |= {module, *opening_roots(methods()[name])}
     return tuple(sorted(roots))
 
 

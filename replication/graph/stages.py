@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from replication.errors import InputError
+from replication.yaml_files import read_yaml
 
 _REFERENCE = re.compile(r"\$\{([^}]+)\}")
 
@@ -79,19 +78,6 @@ def stage_of_output(path: str | Path, root: str | Path = ".") -> Stage | None:
         return None
     relative = Path(os.path.relpath(Path(path).absolute(), Path(root).absolute())).as_posix()
     return next((stage for stage in load_stages(root).values() if stage.makes(relative)), None)
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML mapping from a file; InputError if it is none."""
-    try:
-        data = yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except FileNotFoundError as error:
-        raise InputError(f"{path} does not exist") from error
-    except yaml.YAMLError as error:
-        raise InputError(f"{path} is not valid YAML") from error
-    if not isinstance(data, dict):
-        raise InputError(f"{path} must hold a mapping")
-    return data
 
 
 def _stage(name: str, body: Mapping[str, Any], scope: Mapping[str, Any]) -> Stage:

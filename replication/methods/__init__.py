@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from replication.settings import Settings
 
@@ -73,6 +73,8 @@ class Part:
     needs: what has to be there before: own parts by name, networks of other systems as `Need.parse` reads them.
     fields: of a batch beyond image and mask: "attributes", "boxes", "identity", "landmarks", "parsing".
     holes: whether batches have masks. data: whether it reads a data set at all.
+    together: whether several processes may train it together (`compute.processes`); their step must then be that of
+        one process with the whole batch.
     per: "run": one for every run and seed. "dataset": once for a data set, shared by all runs of the system on it;
         the section of its name in the settings then has a list `datasets`.
     settings: the top-level keys of the system's settings that it reads; empty for all of them.
@@ -84,6 +86,7 @@ class Part:
     fields: frozenset[str] = frozenset()
     holes: bool = True
     data: bool = True
+    together: bool = True
     per: Literal["run", "dataset"] = "run"
     settings: tuple[str, ...] = ()
 
@@ -93,7 +96,8 @@ class Panel:
     """A picture of what goes on inside a run, drawn by a function of the system.
 
     draw: "module:function" with (inside: Inside, **options) -> Figure, or None where this run lacks what the panel
-        shows (an ablation without a memory). title: what it shows, in words.
+        shows (an ablation without a memory). Its keyword-only arguments are the options that a user may set for it; a
+        value must have the type of the default. title: what it shows, in words.
     """
 
     name: str
@@ -106,6 +110,7 @@ class Inside:
     """One test pair through one trained run: what a panel is given.
 
     title: names run, image and bucket. batch: of this one pair, see `Inpainter`. card: of the run's last part.
+    options: what the user set for the system's panels, by name.
     """
 
     title: str
@@ -114,6 +119,7 @@ class Inside:
     inpainter: Inpainter
     batch: Mapping[str, Any]
     trace: Trace
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -127,6 +133,9 @@ class Method:
     inpaints: whether its runs complete faces; others are not measured by a protocol.
     curves: scalars of its histories that `dvc plots` shows.
     panels: pictures of the inside of a run, beside those that are drawn of every Trace.
+    shown: the run whose inside the pipeline shows in a notebook of its own.
+    training_panel: "module:function" with (trained: TrainedRun, faces: FaceStore) -> Figure: what a freshly trained run
+        makes of test faces of its data set. None for systems whose runs complete faces, which show that.
     """
 
     name: str
@@ -138,6 +147,8 @@ class Method:
     inpaints: bool = True
     curves: tuple[str, ...] = ()
     panels: tuple[Panel, ...] = ()
+    shown: str | None = None
+    training_panel: str | None = None
 
     def part(self, name: str) -> Part:
         """A part by name."""
@@ -264,16 +275,19 @@ def tensor(kind: str, meaning: str, **more: Any) -> Any:
 class Trace:
     """Named tensors of one pass through a system; every system has a frozen subclass with its own.
 
-    A tensor that a variant lacks (a memory that an ablation took away) is None.
+    A tensor that a variant lacks (a memory that an ablation took away) is None. Fields that are no tensors, such as
+    scalars of a log, are declared without `tensor` and are not drawn.
     """
 
     masked_input: Tensor = tensor("picture", "I, what the network sees")
     mask: Tensor = tensor("mask", "M, 1 = hole")
     completed: Tensor = tensor("picture", "known pixels of the input, the hole as the network fills it")
 
-    hidden: ClassVar[frozenset[str]] = frozenset()
-
     def named(self) -> dict[str, tuple[Tensor, Mapping[str, Any]]]:
         """name -> (tensor, metadata with `kind` and `meaning`) of every tensor that is there, in their order."""
-        own = {one.name: one for one in fields(self)}
-        return {n: (getattr(self, n), f.metadata) for n, f in own.items() if getattr(self, n) is not None}
+        own = {one.name: one.metadata for one in fields(self) if "kind" in one.metadata}
+        return {name: (getattr(self, name), m) for name, m in own.items() if getattr(self, name) is not None}
+
+    def absent(self) -> tuple[str, ...]:
+        """Names of the tensors that this variant lacks."""
+        return tuple(f.name for f in fields(self) if "kind" in f.metadata and getattr(self, f.name) is None)

@@ -30,7 +30,9 @@ class ThroughVGG(Settings):
 PerceptualSettings = Annotated[ThroughParser | ThroughVGG, Field(discriminator="source")]
 
 
-def open_perceptual(settings: ThroughParser | ThroughVGG, vgg: str, task: Task, parser: Any = None) -> PerceptualFeatures:
+def open_perceptual(
+    settings: ThroughParser | ThroughVGG, vgg: str, task: Task, parser: Any = None
+) -> PerceptualFeatures:
     """The frozen features: `vgg` is "vgg16" or "vgg19"; `parser` an opened one, so that its pass can be shared.
 
     Raises:

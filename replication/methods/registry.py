@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import functools
 import importlib
 import importlib.util
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from replication.errors import InputError
 from replication.methods import Method, Need
@@ -42,6 +44,32 @@ def file_of(name: str, file: str) -> Path:
     return _FOLDER / name / file
 
 
+def function(reference: str) -> Callable[..., Any]:
+    """The function that "module:name" stands for, as declarations and papers' lists of figures name them.
+
+    Raises:
+        InputError: there is no such module, or no such function in it.
+    """
+    module, _, name = reference.partition(":")
+    if not _exists(module):
+        raise InputError(f"{reference!r}: the module {module} does not exist")
+    found = getattr(importlib.import_module(module), name, None)
+    if found is None:
+        raise InputError(f"{reference!r}: the module {module} has no function {name!r}")
+    return found
+
+
+def figure_modules() -> list[str]:
+    """Modules of the functions by which systems draw figures of papers themselves: `draw` in their figures.csv."""
+    found = set()
+    for name in methods():
+        path = file_of(name, "figures.csv")
+        if path.is_file():
+            with path.open(encoding="utf-8", newline="") as file:
+                found |= {row["draw"].partition(":")[0] for row in csv.DictReader(file) if row.get("draw")}
+    return sorted(found)
+
+
 def in_order(found: Mapping[str, Method]) -> dict[str, Method]:
     """Check declarations against each other, and order them so that each stands after those that it needs.
 
@@ -60,6 +88,13 @@ def in_order(found: Mapping[str, Method]) -> dict[str, Method]:
     return done
 
 
+def _exists(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ModuleNotFoundError, ValueError):  # of a package that does not exist; of an empty name
+        return False
+
+
 def _others(one: Method) -> set[str]:
     """Other systems whose runs this one needs."""
     own = {part.name for part in one.parts}
@@ -69,14 +104,13 @@ def _others(one: Method) -> set[str]:
 def _check(folder: str, one: Method, found: Mapping[str, Method]) -> None:
     where = f"methods/{folder}/method.py"
     if one.name != folder or not re.fullmatch(r"[a-z][a-z0-9_]*", folder):
-        raise InputError(f"{where}: the method is called {one.name!r}; it must be called like its folder, in a-z, 0-9, _")
+        raise InputError(
+            f"{where}: the method is called {one.name!r}; it must be called like its folder, in a-z, 0-9, _"
+        )
     own = [part.name for part in one.parts]
-    for module in (one.module, *(part.module for part in one.parts)):
-        try:
-            there = importlib.util.find_spec(module) is not None
-        except ModuleNotFoundError:
-            there = False
-        if not there:
+    drawn = [panel.draw for panel in one.panels] + ([one.training_panel] if one.training_panel else [])
+    for module in (one.module, *(part.module for part in one.parts), *(each.partition(":")[0] for each in drawn)):
+        if not _exists(module):
             raise InputError(f"{where}: the module {module} does not exist")
     for part in one.parts:
         for need in part.needs:

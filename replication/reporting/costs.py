@@ -1,9 +1,11 @@
-"""What every trained network cost: parameters, time, speed, memory, from the records of the trainings."""
+"""What every training cost: parameters, time, speed, memory, from the records of the trainings.
+
+No tracked file has these numbers, since they differ from machine to machine and from run to run.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,13 @@ import pandas as pd
 
 from replication.atomic import write_text
 from replication.drawing.escaping import html_text, markdown_row, markdown_text
-from replication.errors import InputError
+from replication.json_files import read_object
+from replication.reporting.site.style import STYLE
 
 # column -> (words with unit, format)
 COLUMNS: dict[str, tuple[str, str]] = {
-    "name": ("Trained thing", "{}"),
+    "run": ("Run", "{}"),
+    "part": ("Part", "{}"),
     "method": ("Method", "{}"),
     "dataset": ("Data set", "{}"),
     "parameters": ("Parameters", "{:,.0f}"),
@@ -25,48 +29,38 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "images_per_s": ("Images/s", "{:,.1f}"),
     "peak_memory_mb": ("Peak memory (MB)", "{:,.0f}"),
     "device": ("Device", "{}"),
+    "world_size": ("Processes", "{}"),
     "seed": ("Seed", "{}"),
     "commit": ("Commit", "{}"),
 }
-_TEXT = {"name", "method", "dataset", "device", "seed", "commit"}
+_TEXT = {"run", "part", "method", "dataset", "device", "world_size", "seed", "commit"}
 
 
-def load_card(path: Path) -> dict[str, Any]:
-    """A JSON object from a file; anything else there raises InputError."""
-    try:
-        card = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path} is not valid JSON ({error}).") from error
-    if not isinstance(card, dict):
-        raise InputError(f"{path} must hold a JSON object, found {type(card).__name__}.")
-    return card
-
-
-def load_costs(folder: str | Path, names: Collection[str] | None = None) -> dict[str, dict[str, Any]]:
-    """The records data/costs/<name>.json and data/costs/<name>/seed_<k>.json of trainings, sorted by name.
-
-    names: only these; None takes all. A further seed is called "<name>, seed <k>".
+def load_costs(folder: str | Path, runs: Collection[str]) -> list[dict[str, Any]]:
+    """The records data/costs/<run>/<part>/seed_<k>.json of the named runs, in the order of `runs`, then of parts and
+    seeds; what needed no training, such as published weights, cost none and is left out.
 
     Raises InputError when a record is not a JSON object.
     """
-    folder, records = Path(folder), {}
-    for path in sorted([*folder.glob("*.json"), *folder.glob("*/seed_*.json")]):
-        name, *repeat = path.relative_to(folder).with_suffix("").parts
-        if names is not None and name not in names:
-            continue
-        if repeat and repeat[0] != "seed_0":
-            name = f"{name}, {repeat[0].replace('_', ' ')}"
-        records[name] = load_card(path)
+    folder, records = Path(folder), []
+    for run in runs:
+        places = [(path.parent.name, int(path.stem.removeprefix("seed_")), path) for path in _records(folder / run)]
+        for part, _, path in sorted(places):
+            record = read_object(path)
+            if record.get("seconds") is not None:
+                records.append(record | {"run": run, "part": part})
     return records
 
 
-def cost_table(cards: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
-    """One row per trained thing, columns `COLUMNS`; parameters given per network are summed; unknown is
-    missing.
-    """
+def _records(folder: Path) -> Iterable[Path]:
+    return folder.glob("*/seed_*.json")
+
+
+def cost_table(records: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """One row per training, columns `COLUMNS`; parameters given per network are summed; unknown is missing."""
     rows = []
-    for name, card in cards.items():
-        row = {column: card.get(column) for column in COLUMNS} | {"name": name}
+    for record in records:
+        row = {column: record.get(column) for column in COLUMNS}
         if isinstance(row["parameters"], Mapping):
             row["parameters"] = sum(row["parameters"].values())
         row["commit"] = str(row["commit"])[:12] if row["commit"] else None
@@ -88,6 +82,30 @@ def costs_markdown(costs: pd.DataFrame) -> str:
     return "\n".join(lines) + f"\n\n{total_sentence(costs)}\n"
 
 
+def costs_page(costs: pd.DataFrame) -> str:
+    """The cost table as a whole page, beside the site, which has no times on it."""
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>Cost of training</title>
+<style>
+{STYLE}body {{ display: block; }}
+</style>
+</head>
+<body>
+<main>
+<h1>Cost of training</h1>
+<p>What each training took on the machine named beside it; another machine has other times. Back to
+<a href="../index.html">all results</a>.</p>
+{costs_html(costs)}</main>
+</body>
+</html>
+"""
+
+
 def costs_html(costs: pd.DataFrame) -> str:
     """The cost table as an HTML fragment; all text escaped."""
     head = "".join(f'<th scope="col">{html_text(words)}</th>' for words, _ in COLUMNS.values())
@@ -107,16 +125,16 @@ def costs_html(costs: pd.DataFrame) -> str:
 
 
 def total_sentence(costs: pd.DataFrame) -> str:
-    """Number of trained things and their training time together."""
+    """Number of trainings and their time together."""
     seconds = float(pd.to_numeric(costs.seconds, errors="coerce").sum())
     hours, minutes = int(seconds // 3600), (seconds % 3600) / 60
     spent = f"{hours} h {minutes:.0f} min" if hours else f"{minutes:.1f} min"
-    return f"{len(costs)} trained networks, {spent} of training altogether."
+    return f"{len(costs)} trainings, {spent} altogether."
 
 
 def write_costs(costs: pd.DataFrame, folder: str | Path) -> list[Path]:
     """Write costs.csv, costs.md and costs.html into `folder`."""
-    contents = {"csv": costs_csv(costs), "md": costs_markdown(costs), "html": costs_html(costs)}
+    contents = {"csv": costs_csv(costs), "md": costs_markdown(costs), "html": costs_page(costs)}
     paths = [Path(folder) / f"costs.{suffix}" for suffix in contents]
     for path, content in zip(paths, contents.values(), strict=True):
         write_text(path, content)

@@ -1,4 +1,4 @@
-"""The evaluation stage: one experiment or baseline on the frozen pairs of its data set."""
+"""The evaluation stage: one run on the frozen pairs of its protocol."""
 
 from __future__ import annotations
 
@@ -12,34 +12,41 @@ import torch
 from replication import paths
 from replication.atomic import write_json
 from replication.config import Parameters
-from replication.data.masks import BUCKETS, MaskStore
+from replication.data.masks import MaskStore
 from replication.data.pairs import EvaluationPairs
-from replication.data.store import FaceStore
 from replication.device import arithmetic, choose_device
-from replication.evaluation.evaluate import DECIMALS, evaluate
+from replication.errors import InputError
+from replication.evaluation.evaluate import DECIMALS, evaluate, read_results
+from replication.evaluation.frechet import FeatureExtractor
 from replication.evaluation.perceptual_distance import PerceptualDistance
 from replication.evaluation.uncertainty import Sample, interval
-from replication.history.made_by import stamp
-from replication.stages.opening import dataset_of, load_extractor, load_inpainter
+from replication.graph.closure import code_digest
+from replication.graph.roots import evaluation_roots, feature_methods
+from replication.history.made_by import made_by
+from replication.methods.opening import open_faces, open_features, open_inpainter
+from replication.stages.protocols import check_protocol
 
 
-def evaluate_experiment(parameters: Parameters, name: str) -> dict[str, Any]:
-    """Measure all trainings of `name` into data/results/<name>/seed_<k>, and write reports/metrics/<name>.json.
+def evaluate_run(parameters: Parameters, name: str) -> dict[str, Any]:
+    """Measure all trainings of a run into data/results/<run>/seed_<k>, and write reports/metrics/<run>.json.
 
     Returns:
         The content of the metrics file: values are means over the trainings, those of each are in `made_by`.
 
     Raises:
-        InputError: no such experiment, or it was not trained yet.
+        InputError: no such run, no protocol measures it, its data set lacks what the protocol needs or the protocol
+            what the method needs, or it was not trained yet.
     """
-    device = choose_device(parameters.run.device)
-    with arithmetic(parameters.run.deterministic, device):
+    parameters.protocol_of(name)
+    check_protocol(parameters, parameters.run(name).protocol, parameters.run(name).dataset)
+    device = choose_device(parameters.compute.device)
+    with arithmetic(parameters.compute.deterministic, device):
         measured = [_evaluate(parameters, name, k, device) for k in range(parameters.seeds_of(name))]
     metrics = over_seeds(measured)
+    folders = [paths.results(name, k) for k in range(len(measured))]
     for folder in (paths.RESULTS / name).iterdir():  # seeds of an earlier, longer run
-        if folder.name not in {f"seed_{k}" for k in range(len(measured))}:
+        if folder not in folders:
             shutil.rmtree(folder)
-    folders = [paths.RESULTS / paths.repeat(name, k) for k in range(len(measured))]
     metrics["made_by"][0]["intervals"] = stored_intervals(folders)
     write_json(paths.METRICS / f"{name}.json", metrics)
     return metrics
@@ -70,9 +77,9 @@ def over_seeds(measured: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def stored_intervals(folders: list[Path]) -> dict[str, dict[str, list[float]]]:
-    """bucket -> metric -> [low, high], the 95 % intervals of one experiment's results, a folder for each seed."""
+    """bucket -> metric -> [low, high], the 95 % intervals of one run's results, a folder for each seed."""
     found = {}
-    for bucket in BUCKETS:
+    for bucket in read_results(folders[0]).buckets:
         sample = Sample.open(folders, bucket)
         intervals = {metric: interval(sample, metric) for metric in sample.metrics}
         found[bucket] = {m: [round(one.low, DECIMALS), round(one.high, DECIMALS)] for m, one in intervals.items()}
@@ -80,36 +87,47 @@ def stored_intervals(folders: list[Path]) -> dict[str, dict[str, list[float]]]:
 
 
 def _evaluate(parameters: Parameters, name: str, k: int, device: torch.device) -> dict[str, Any]:
-    dataset = dataset_of(parameters, name)
-    inpainter, card = load_inpainter(parameters, name, device, k=k)
-    extractor = load_extractor(parameters)
-    extractor.to(device)
+    dataset, protocol = parameters.run(name).dataset, parameters.run(name).protocol
+    data = parameters.data_set(dataset)
+    inpainter, card = open_inpainter(parameters, name, device, k=k)
+    code = code_digest(evaluation_roots(parameters.method_of(name), feature_methods()))
+    irregular = parameters.protocols[protocol].holes == "irregular"
     return evaluate(
         inpainter,
-        FaceStore.open(paths.store(dataset)),
-        MaskStore.open(paths.MASKS),
-        EvaluationPairs.open(paths.pairs(dataset)),
-        extractor,
-        experiment=name,
+        open_faces(parameters, dataset),
+        MaskStore.open(paths.masks(dataset)) if irregular else None,
+        EvaluationPairs.open(paths.pairs(protocol, dataset)),
+        _features(parameters, device),
+        run=name,
         dataset=dataset,
         batch_size=parameters.evaluation.batch_size,
         device=device,
-        out_folder=paths.RESULTS / paths.repeat(name, k),
+        out_folder=paths.results(name, k),
         samples=parameters.evaluation.samples,
-        seed=parameters.evaluation.seed,
         lpips=_lpips(parameters, device),
-        made_by=stamp(
+        made_by=made_by(
             parameters,
+            code=code,
             method=card["method"],
             seed=card["seed"],
-            dataset_title=getattr(parameters.data, dataset).title,
-            dataset_source=getattr(parameters.data, dataset).source,
-            training_images=card["training_images"],
-            steps=card["steps"],
-            images_seen=card["images_seen"],
-            weights_sha256=card["weights_sha256"],
+            dataset_title=data.title,
+            dataset_source=data.source,
+            **{key: card.get(key) for key in ("training_images", "steps", "images_seen", "weights_sha256")},
         ),
     )
+
+
+def _features(parameters: Parameters, device: torch.device) -> FeatureExtractor:
+    """The network behind the Fréchet distance.
+
+    Raises:
+        InputError: `evaluation.features` names a run whose network describes no pictures, or that was not trained yet.
+    """
+    name = parameters.evaluation.features
+    extractor = None if parameters.method_of(name).inpaints else open_features(parameters, device)
+    if not isinstance(extractor, FeatureExtractor):
+        raise InputError(f"evaluation.features: the network of run {name!r} describes no pictures by vectors")
+    return extractor
 
 
 def _lpips(parameters: Parameters, device: torch.device) -> PerceptualDistance | None:

@@ -12,26 +12,24 @@ from pathlib import Path
 
 from replication import paths
 from replication.atomic import write_json
-from replication.config import DataSet, Parameters
+from replication.config import Parameters
 from replication.data.photo_listing import Stamps, changes_since, input_stamps
 from replication.errors import InputError
 
-ROLES = ("celebahq", "ffhq", "parsing", "attributes")
+
+def _remembered_path(dataset: str) -> Path:
+    return paths.SOURCES / f"{dataset}.json"
 
 
-def _remembered_path(role: str) -> Path:
-    return paths.SOURCES / f"{role}.json"
+def remember_sources(dataset: str, store_sha256: str, stamps: dict[str, Stamps]) -> None:
+    """Keep what the files of a data set looked like when its store was packed."""
+    write_json(_remembered_path(dataset), {"store": store_sha256, "stamps": stamps})
 
 
-def remember_sources(role: str, store_sha256: str, stamps: dict[str, Stamps]) -> None:
-    """Keep what the files of a role looked like when its store was packed."""
-    write_json(_remembered_path(role), {"store": store_sha256, "stamps": stamps})
-
-
-def _remembered(role: str, store_sha256: str) -> dict[str, Stamps] | None:
+def _remembered(dataset: str, store_sha256: str) -> dict[str, Stamps] | None:
     """The stamps of the store's files; None if they are those of another store, or not known here."""
     try:
-        kept = json.loads(_remembered_path(role).read_text(encoding="utf-8"))
+        kept = json.loads(_remembered_path(dataset).read_text(encoding="utf-8"))
         if kept["store"] != store_sha256:
             return None
         return {kind: {name: tuple(stamp) for name, stamp in stamps.items()} for kind, stamps in kept["stamps"].items()}
@@ -40,21 +38,20 @@ def _remembered(role: str, store_sha256: str) -> dict[str, Stamps] | None:
 
 
 def changed_sources(parameters: Parameters) -> dict[str, str]:
-    """Stage (data@role) -> a sentence on what was changed, for every role whose photos were.
+    """Stage (data@<data set>) -> a sentence on what was changed, for every set whose photos were.
 
-    A role without a store is left to DVC, and a folder that is not there leaves the store as it is: results can be
+    A set without a store is left to DVC, and a folder that is not there leaves the store as it is: results can be
     looked at without the photos.
     """
     changed = {}
-    for role in ROLES:
-        data: DataSet = getattr(parameters.data, role)
-        store = paths.store(role)
+    for dataset, data in parameters.data.items():
+        store = paths.store(dataset)
         if data.source != "photos" or not (store / "store.json").is_file():
             continue
         if not (store / "manifest.csv").is_file():
             # DVC would bring an earlier packing back from its cache, whatever has become of the photos since.
             if Path(data.folder).is_dir():
-                changed[f"data@{role}"] = f"{data.folder}: takes the place of drawn faces for {role}"
+                changed[f"data@{dataset}"] = f"{data.folder}: takes the place of drawn faces for {dataset}"
             continue
         try:
             digest = json.loads((store / "store.json").read_text(encoding="utf-8"))["sha256"]
@@ -69,11 +66,11 @@ def changed_sources(parameters: Parameters) -> dict[str, str]:
             now = input_stamps(**inputs)
         except InputError:
             continue
-        before = _remembered(role, digest)
+        before = _remembered(dataset, digest)
         if now == before:
             continue
         if changes := changes_since(store, now, before, **inputs):
-            changed[f"data@{role}"] = f"{data.folder}: {', '.join(changes)} since it was packed for {role}"
+            changed[f"data@{dataset}"] = f"{data.folder}: {', '.join(changes)} since it was packed for {dataset}"
         else:
-            remember_sources(role, digest, now)
+            remember_sources(dataset, digest, now)
     return changed

@@ -22,8 +22,8 @@ from replication.graph.closure import code_digest
 from replication.graph.roots import part_roots
 from replication.history.commit import code_commit
 from replication.methods import Finished, Method, Part, Task, TrainedRun, Training
+from replication.methods.opening import open_faces, open_run, weights_sha256
 from replication.settings import plain
-from replication.stages.opening import open_faces, open_run, weights_sha256
 from replication.training.checkpoint import load_weights, read_card, save_weights
 from replication.training.fit import FitReport, fit
 from replication.training.state import remove_other_runs
@@ -54,11 +54,16 @@ def train_run(
     if part is not None and part not in names:
         raise InputError(f"--part {part}: {method.title} has the parts {', '.join(names)}")
     chosen = range(seeds) if only is None else [only]
-    options = [*([] if part is None else ["--part", part]), *([] if only is None else ["--repeat", str(only)])]
-    if _together(parameters, "train", name, *options):
-        return []
-    wanted = [one for one in method.run_parts if part in (None, one.name)]
-    return [train_part(parameters, name, one, k) for one in wanted for k in chosen]
+    repeat = [] if only is None else ["--repeat", str(only)]
+    done: list[FitReport | None] = []
+    for one in method.run_parts:
+        if part not in (None, one.name):
+            continue
+        if not one.together and distributed.current().world_size > 1:
+            raise InputError(f"{name}: part {one.name} is trained by one process; run it without torchrun")
+        if not (one.together and _together(parameters, "train", name, "--part", one.name, *repeat)):
+            done += [train_part(parameters, name, one, k) for k in chosen]
+    return done
 
 
 def train_part(parameters: Parameters, name: str, part: Part, k: int) -> FitReport | None:

@@ -15,7 +15,7 @@ import yaml
 from PIL import Image
 
 from replication.backbones.perceptual import VGG16Features, VGG19Features
-from replication.config import PROFILES, load_parameters
+from replication.config import load_parameters
 from replication.data.irregular_masks import draw_mask
 from replication.data.masks import MaskStore
 from replication.data.nvidia_masks import read_mask_store
@@ -25,6 +25,8 @@ from replication.data.store import FaceStore, write_store
 from replication.downloads.sources import SOURCES, read_sources
 from replication.errors import InputError
 from replication.methods.parser.bisenet import published_parser
+from replication.profile_files import profile_text
+from replication.yaml_files import parse_yaml
 
 
 def refusal(action) -> str:
@@ -264,7 +266,7 @@ CONSENT = {
 @pytest.mark.parametrize("name", CONSENT)
 def test_consent(tmp_path, name):
     value, words = CONSENT[name]
-    data = yaml.safe_load((PROFILES / "demo.yaml").read_text(encoding="utf-8"))
+    data = parse_yaml(profile_text("demo"), "demo")
     path = tmp_path / "params.yaml"
     path.write_text(yaml.safe_dump({**data, "consent": value}))
     assert words in refusal(lambda: load_parameters(path))

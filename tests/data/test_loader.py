@@ -8,12 +8,9 @@ from replication.data.irregular_masks import draw_mask_store
 from replication.data.labels import mirror
 from replication.data.loader import (
     TrainingBatches,
-    evaluation_batches,
     images_to_tensor,
-    masks_to_tensor,
     tensor_to_images,
 )
-from replication.data.pairs import write_pairs
 from replication.data.store import write_store
 from replication.errors import InputError
 
@@ -91,10 +88,10 @@ def test_every_round_shows_every_training_face_and_mask_once(faces, masks):
     assert sorted(shown) == sorted(faces.ids[:24].tolist() * 5)
 
 
-@pytest.mark.parametrize("bank", [None, 10])
-def test_ranks_together_are_the_single_process(faces, masks, bank):
-    extras = {"labels": np.arange(10)} if bank else None
-    options = {"batch_size": 6, "seed": 1, "fields": ALL, "bank": bank, "extras": extras}
+@pytest.mark.parametrize("fixed_pairs", [None, 10])
+def test_ranks_together_are_the_single_process(faces, masks, fixed_pairs):
+    extras = {"labels": np.arange(10)} if fixed_pairs else None
+    options = {"batch_size": 6, "seed": 1, "fields": ALL, "fixed_pairs": fixed_pairs, "extras": extras}
     whole = TrainingBatches(faces, masks, **options)
     ranks = [TrainingBatches(faces, masks, **options, rank=r, world_size=3) for r in range(3)]
     for step in (0, 3, 5, 40):
@@ -132,22 +129,22 @@ def test_the_stores_are_never_written(faces, masks):
     assert faces.attributes.any() and faces.identities.any()
 
 
-def test_bank_is_a_fixed_table_visited_in_new_order_each_round(faces, masks):
-    batches = TrainingBatches(faces, masks, batch_size=4, seed=1, bank=12, fields=("parsing",))
+def test_fixed_pairs_are_a_table_visited_in_new_order_each_round(faces, masks):
+    batches = TrainingBatches(faces, masks, batch_size=4, seed=1, fixed_pairs=12, fields=("parsing",))
     stream = TrainingBatches(faces, masks, batch_size=4, seed=1, fields=("parsing",))
     rounds = [np.concatenate([batches.batch(s)["pairs"] for s in range(r, r + 3)]) for r in (0, 3)]
     assert all(sorted(r) == list(range(12)) for r in rounds) and not np.array_equal(*rounds)
     batch = batches.batch(5)
     for place, j in enumerate(batch["pairs"].tolist()):
-        image_row, mask_row, flip = batches.bank_entry(j)
+        image_row, mask_row, flip = batches.fixed_pair(j)
         assert batch["ids"][place] == faces.ids[image_row]
         assert torch.equal(batch["mask"][place, 0], torch.from_numpy(masks.train[mask_row].astype(np.float32)))
         one = images_to_tensor(faces.images[image_row][None])[0]
         assert torch.equal(batch["image"][place], one.flip(-1) if flip else one)
     assert same(batches.assemble(np.arange(12)), stream.assemble(np.arange(12)))  # entry j is sample j
     for j in (-1, 12):
-        with pytest.raises(InputError, match=f"bank entry {j}"):
-            batches.bank_entry(j)
+        with pytest.raises(InputError, match=f"fixed pair {j}: there are 12"):
+            batches.fixed_pair(j)
 
 
 def test_extras_are_those_of_the_pair(faces, masks):
@@ -158,7 +155,7 @@ def test_extras_are_those_of_the_pair(faces, masks):
         "labels": rng.integers(0, 14, (12, 16, 16), dtype=np.uint8),
         "code": rng.normal(size=(12, 4)),
     }
-    options = {"bank": 12, "extras": extras, "extra_images": ("coarse", "depth")}
+    options = {"fixed_pairs": 12, "extras": extras, "extra_images": ("coarse", "depth")}
     batch = TrainingBatches(faces, masks, batch_size=5, seed=1, **options).batch(1)
     j = batch["pairs"]
     assert torch.equal(batch["coarse"], images_to_tensor(extras["coarse"][j]))
@@ -180,28 +177,12 @@ def test_impossible_requests(tmp_path, faces, masks, chunk):
     refused("batch_size=0", batch_size=0)
     refused("multiple of the 3 processes", world_size=3)
     refused("rank=2", rank=2, world_size=2)
-    refused("bank=0", bank=0)
+    refused("fixed_pairs=0: a table has at least one pair", fixed_pairs=0)
     refused("batch field 'depth' is unknown; allowed are attributes", fields=("depth",))
     refused("image_rows is empty", image_rows=np.array([], dtype=int))
-    refused(r"extra 'a' has 3 rows; .*\(4\)", bank=4, extras={"a": np.zeros(3)})
-    refused("names 'b', which is no extra", bank=4, extras={"a": np.zeros(4)}, extra_images=("b",))
+    refused("extra 'a' has 3 rows; it has to be aligned with 4 fixed pairs", fixed_pairs=4, extras={"a": np.zeros(3)})
+    refused("names 'b', which is no extra", fixed_pairs=4, extras={"a": np.zeros(4)}, extra_images=("b",))
     large = draw_mask_store(tmp_path / "l", size=32, train=6, test_per_bucket=2, seed=0)
     refused("faces of 16 px .* masks of 32 px", holes=large)
     plain = write_store(tmp_path / "f", name="n", size=16, chunks=[chunk(0, 4, parsing=False)], source={})
     refused("has no parsing; it has", store=plain, fields=("parsing", "attributes"))
-
-
-def test_evaluation_batches_are_the_frozen_pairs_in_order(tmp_path, faces, masks):
-    pairs = write_pairs(tmp_path / "p.csv", faces, masks, seed=0)
-    parts = list(evaluation_batches(faces, masks, pairs, "20-40%", 4, fields=("parsing", "attributes")))
-    assert [len(p["ids"]) for p in parts] == [4, 4, 2]
-    batch, table = joined(parts), pairs.bucket("20-40%")
-    assert batch["ids"] == table["image_id"].tolist() and batch["pairs"].tolist() == list(range(10))
-    assert np.array_equal(tensor_to_images(batch["image"]), faces.images[table["image_row"].to_numpy()])
-    assert torch.equal(batch["mask"], masks_to_tensor(masks.test[table["mask_row"].to_numpy()]))
-    assert batch["mask"].mean(dim=(1, 2, 3)).numpy() == pytest.approx(table["ratio"].to_numpy())
-    assert np.array_equal(batch["image_rows"], table["image_row"]) and "parsing" in batch
-    limited = joined(list(evaluation_batches(faces, masks, pairs, "20-40%", 4, per_bucket=6)))
-    assert limited["ids"] == batch["ids"][:6]
-    with pytest.raises(InputError, match="batch_size=0"):
-        evaluation_batches(faces, masks, pairs, "20-40%", 0)

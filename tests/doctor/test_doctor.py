@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import dataclasses
 import json
 import os
 import subprocess
@@ -16,16 +15,21 @@ import torch
 import replication
 from replication import published_weights
 from replication.__main__ import main
-from replication.config import PROFILES, activate_profile, load_parameters
+from replication.config import load_parameters, parameters_of
 from replication.data import nvidia_masks
+from replication.doctor import data_sets, disk_space, earlier_runs, machine, weights
 from replication.doctor import doctor as module
-from replication.doctor import machine
-from replication.doctor.disk_space import bytes_there
-from replication.doctor.doctor import MISSING, NOTE, OK, Finding, doctor, report
+from replication.doctor.data_sets import assumed
+from replication.doctor.disk_space import bytes_there, disk
+from replication.doctor.doctor import doctor, report
+from replication.doctor.findings import MISSING, NOTE, OK, Finding
 from replication.downloads.fetch import left_to_fetch
 from replication.downloads.sources import load_sources
 from replication.errors import InputError
+from replication.profile_files import activate_profile, load_profile, profile_text
 from replication.published_weights import PublishedFile, sha256_of
+from replication.settings import plain, replace
+from replication.yaml_files import parse_yaml
 
 REPOSITORY = Path(replication.__file__).parents[1]
 
@@ -54,19 +58,27 @@ def states(findings) -> list[tuple[str, str]]:
     return [(finding.what, finding.state) for finding in findings]
 
 
-def change(section: str, **values):
-    """The profile smoke with other values in one section, or in one set of faces ("data.celebahq")."""
-    smoke = load_parameters(PROFILES / "smoke.yaml")
-    first, _, second = section.partition(".")
-    inner = getattr(smoke, first)
-    if second:
-        values = {second: dataclasses.replace(getattr(inner, second), **values)}
-    return dataclasses.replace(smoke, **{first: dataclasses.replace(inner, **values)})
+def change(path: str, *, profile: str = "smoke", **values):
+    """A profile with other values in one section, such as "data.celebahq": added to what stands there."""
+    data = parse_yaml(profile_text(profile), profile)
+    inner = data
+    for key in path.split("."):
+        inner = inner.setdefault(key, {})
+    if "source" in values and values["source"] != inner.get("source"):
+        inner.clear()
+    if path.startswith("data.") and "title" not in inner:
+        values = {"title": "my photos"} | values
+    inner |= values
+    return parameters_of(data)
 
 
-def faces(parameters, role="celebahq") -> tuple[list[Finding], dict]:
+def faces(parameters, name="celebahq") -> tuple[list[Finding], dict]:
     images = {}
-    return list(module._faces(parameters, role, images)), images
+    return list(data_sets.faces(parameters, name, images)), images
+
+
+def all_images(parameters) -> dict:
+    return {name: assumed(parameters, name) for name in parameters.data}
 
 
 def test_a_machine_with_a_checkout_can_run_smoke(checkout, capsys):
@@ -112,7 +124,7 @@ def test_a_check_that_fails_is_one_line(checkout, monkeypatch):
     def broken(*_):
         raise RuntimeError("no such thing\nand a trace")
 
-    monkeypatch.setattr(module, "_earlier_run", broken)
+    monkeypatch.setattr(earlier_runs, "earlier_runs", broken)
     text, code = doctor(quick=True)
     assert code == 0 and "could not be looked at (RuntimeError: no such thing)" in text
 
@@ -136,7 +148,7 @@ def test_the_profile_paper_lists_all_that_is_missing(checkout):
         "CelebA-HQ: the folder data/raw/celebahq does not exist, nor its table data/raw/celebahq.csv",
         "masks.test_folder",
         "masks.train_folder",
-        "put zllrunning's face parser (79999_iter.pth) there, or name its place in parser.weights",
+        "put zllrunning's face parser (79999_iter.pth) there, or name its place in methods.parser.weights",
         "put torchvision's VGG-19 (vgg19-dcbb9e9d.pth) there",
         "vgg16-397923af.pth",
         "put pytorch-fid's Inception",
@@ -146,20 +158,30 @@ def test_the_profile_paper_lists_all_that_is_missing(checkout):
 
 
 def test_the_time_is_measured_on_request(checkout, monkeypatch):
-    from replication.doctor import timed_steps as rehearsal
-    from replication.doctor.run_time import Timings
+    from replication.doctor import timed_steps
+    from replication.doctor.run_time import Step, Timings
 
-    class Quick(rehearsal.Rehearsal):
+    class Quick(timed_steps.TimedSteps):
         def timings(self):
-            return Timings(0, 0, 0, 1.0, 2.0, 0, 0, 0, 0, notes=("a note",))
+            steps = {
+                (name, "network"): Step(seconds, 32, getattr(self.parameters.methods, name).schedule, "schedule")
+                for name, seconds in (("pconv", 1.0), ("mdrnet", 2.0))
+            }
+            self.notes.append("a note")
+            return Timings(0, 0, 0, 0, steps=steps)
 
-    monkeypatch.setattr(rehearsal, "Rehearsal", Quick)
+    monkeypatch.setattr(timed_steps, "TimedSteps", Quick)
     text, code = doctor()
-    # 12 MDRNets of 8 steps, 2 coarse networks of 10
+    # 12 MDRNets of 8 steps, 2 PConvs of 10
     assert code == 0 and "an estimate: about 4 min from nothing on" in text
-    assert "3 min  12 MDRNets: 96 steps" in text and "20 s  2 coarse networks: 20 steps" in text
+    assert "3 min  MDRNets, 12 trainings: 96 steps" in text and "20 s  PConv, 2 trainings: 20 steps" in text
+    assert "a note" in text and "not counted" not in text
     text, _ = doctor("paper")
     assert "the numbers of images are assumed for celebahq, ffhq" in text
+    (checkout / "dvc.yaml").unlink()
+    text, _ = doctor()
+    assert "3 min  MDRNets, 12 trainings" in text, "what is known is told"
+    assert "notebooks and reports are not counted: dvc.yaml does not exist" in text
 
 
 def test_lines_are_aligned():
@@ -222,7 +244,7 @@ def test_doctor_and_prepare_want_as_many_photos(here):
 
 def test_a_single_drawn_test_image_is_refused(checkout, capsys):
     text = (checkout / "params.yaml").read_text()
-    drawn = load_parameters().data.celebahq
+    drawn = load_parameters().data_set("celebahq")
     assert f"test: {drawn.test}" in text
     (checkout / "params.yaml").write_text(text.replace(f"test: {drawn.test}", "test: 1", 1))
     assert main(["doctor", "--quick"]) == 2
@@ -253,7 +275,7 @@ def test_parsing_maps(here):
     photos(here / "mine", 20)
     values = {"source": "photos", "folder": "mine", "train": None, "test": None}
     (finding,), _ = faces(change("data.parsing", **values), "parsing")
-    assert finding.state == MISSING and "no parsing maps to train the parser on" in finding.text
+    assert finding.state == MISSING and finding.text.endswith("but no parsing maps to train the run parser on")
     parameters = change("data.parsing", **values, parsing_folder="maps")
     (finding,), _ = faces(parameters, "parsing")
     assert finding.state == MISSING and "parsing maps maps does not exist" in finding.text
@@ -267,13 +289,39 @@ def test_parsing_maps(here):
     assert finding.state == OK and "with parsing maps in maps" in finding.text
 
 
+def test_what_a_training_reads_beside_images_has_to_be_there(here):
+    photos(here / "mine", 20)
+    mine = {"source": "photos", "folder": "mine", "table": "mine.csv", "train": None, "test": None}
+    parameters = change("data.attributes", **mine)
+    (here / "mine.csv").write_text("file\n" + "".join(f"{k}.jpg\n" for k in range(20)))
+    (finding,), _ = faces(parameters, "attributes")
+    assert (finding.state, finding.text) == (
+        MISSING,
+        "20 photos in mine, 20 of them in mine.csv: 18 + 2, but no attributes to train the run attributes on",
+    )
+    assert finding.mend == "name their table in data.attributes.table, or set data.attributes.source: drawn"
+    (here / "mine.csv").write_text("file,smile\n" + "".join(f"{k}.jpg,1\n" for k in range(20)))
+    (finding,), _ = faces(parameters, "attributes")
+    assert finding.state == OK
+    (finding,), _ = faces(change("data.parsing", profile="paper", **mine), "parsing")
+    assert finding.state == OK, "the published parser needs no maps"
+
+
+def test_a_data_set_of_the_users_own_is_looked_at_too(checkout):
+    data = parse_yaml(profile_text("smoke"), "smoke")
+    data["data"]["mine"] = {"source": "photos", "title": "mine", "folder": "mine"}
+    (checkout / "params.yaml").write_text(json.dumps(data))
+    text, code = doctor(quick=True)
+    assert code == 1 and "MISSING  data.mine        mine: the folder mine does not exist" in text
+
+
 def test_masks(here):
-    parameters = change("masks", source="nvidia", test_folder="test", train_folder=None)
-    assert states(module._masks(parameters)) == [("masks.test_folder", MISSING), ("masks.train_folder", NOTE)]
+    parameters = change("masks", source="nvidia", train=9, test_per_bucket=9, test_folder="test", train_folder=None)
+    assert states(data_sets.masks(parameters)) == [("masks.test_folder", MISSING), ("masks.train_folder", NOTE)]
     (here / "test").mkdir()
-    assert states(module._masks(parameters))[0][1] == MISSING
+    assert states(data_sets.masks(parameters))[0][1] == MISSING
     (here / "test" / "0.png").write_bytes(b"")
-    (found, _) = module._masks(parameters)
+    (found, _) = data_sets.masks(parameters)
     assert (found.state, found.text) == (OK, "1 mask in test")
     assert nvidia_masks.mask_files("test") == [Path("test/0.png")]
 
@@ -282,22 +330,72 @@ def test_masks(here):
 
 
 def test_weights_are_checked_by_hash(here, monkeypatch):
-    parameters = change("perceptual", source="vgg", vgg19="a.pth", vgg16="b.pth")
-    assert [f.text for f in module._weights(parameters)] == ["a.pth does not exist", "b.pth does not exist"]
-    (here / "a.pth").write_bytes(b"weights")
-    (here / "b.pth").write_bytes(b"<html>quota exceeded")
-    first, second = module._weights(parameters)
+    files = {"mdrnet": "one/vgg19-dcbb9e9d.pth", "pconv": "vgg16-397923af.pth"}
+    data = parse_yaml(profile_text("smoke"), "smoke")
+    for method, file in files.items():
+        data["methods"][method]["perceptual"] = {"source": "vgg", "weights": file}
+    parameters = parameters_of(data)
+    first, second = weights.weights(parameters)
+    assert (first.what, first.text) == (
+        "methods.pconv.perceptual.weights",
+        "vgg16-397923af.pth does not exist",
+    )
+    assert first.mend == (
+        "put torchvision's VGG-16 (vgg16-397923af.pth) there, or name its place in methods.pconv.perceptual.weights"
+    )
+    assert (second.what, second.text) == (
+        "methods.mdrnet.perceptual.weights",
+        "one/vgg19-dcbb9e9d.pth does not exist",
+    )
+    (here / "one").mkdir()
+    (here / "one/vgg19-dcbb9e9d.pth").write_bytes(b"weights")
+    (here / "vgg16-397923af.pth").write_bytes(b"<html>quota exceeded")
+    first, second = weights.weights(parameters)
     assert first.state == second.state == MISSING
-    assert "that of vgg19-dcbb9e9d.pth with dcbb9e9d" in first.text and "is a web page" in second.text
-    right = PublishedFile("vgg19-dcbb9e9d.pth", sha256_of("a.pth")[:8], "VGG-19")
+    assert "is a web page" in first.text and "that of vgg19-dcbb9e9d.pth with dcbb9e9d" in second.text
+    assert second.mend == "remove it, and put torchvision's VGG-19 (vgg19-dcbb9e9d.pth) in its place"
+    right = PublishedFile("vgg19-dcbb9e9d.pth", sha256_of("one/vgg19-dcbb9e9d.pth")[:8], "VGG-19")
     monkeypatch.setattr(published_weights, "VGG19", right)
-    assert states(module._weights(parameters)) == [("perceptual.vgg19", OK), ("perceptual.vgg16", MISSING)]
+    assert states(weights.weights(parameters)) == [
+        ("methods.pconv.perceptual.weights", MISSING),
+        ("methods.mdrnet.perceptual.weights", OK),
+    ]
+
+
+def test_weights_of_one_run_alone_are_told_where_they_stand(here):
+    vgg = {"source": "vgg", "weights": "vgg19-dcbb9e9d.pth"}
+    parameters = change("runs.mdrnet.mine", dataset="ffhq", change={"perceptual": vgg})
+    assert states(weights.weights(parameters)) == [("runs.mdrnet.mine.change.perceptual.weights", MISSING)]
+    (finding,) = weights.weights(load_profile("smoke"))
+    assert (finding.state, finding.text) == (OK, "none needed: all networks are trained here")
+
+
+def test_weights_of_a_system_without_runs_are_not_wanted():
+    wanted = [finding.what for finding in weights.weights(load_profile("paper"))]
+    assert wanted == [
+        "methods.inception.weights",
+        "methods.parser.weights",
+        "methods.pconv.perceptual.weights",
+        "methods.mdrnet.perceptual.weights",
+    ]
+
+
+def test_a_file_that_nothing_is_known_of_is_a_note(here):
+    parameters = change("methods.pconv", perceptual={"source": "vgg", "weights": "mine.pth"})
+    (finding,) = weights.weights(parameters)
+    assert (finding.state, finding.mend) == (
+        MISSING,
+        "put the published weights there, or name its place in methods.pconv.perceptual.weights",
+    )
+    (here / "mine.pth").write_bytes(b"weights")
+    (finding,) = weights.weights(parameters)
+    assert finding.state == NOTE and finding.text.endswith("which nothing is known to compare with")
 
 
 def test_lpips_needs_its_package(monkeypatch):
     parameters = change("evaluation", lpips_weights="alex.pth")
-    monkeypatch.setattr(module.util, "find_spec", lambda name: None)
-    assert states(module._weights(parameters)) == [("lpips", MISSING), ("evaluation.lpips_weights", MISSING)]
+    monkeypatch.setattr(weights.util, "find_spec", lambda name: None)
+    assert states(weights.weights(parameters)) == [("lpips", MISSING), ("evaluation.lpips_weights", MISSING)]
 
 
 # The rest of the machine
@@ -305,15 +403,15 @@ def test_lpips_needs_its_package(monkeypatch):
 
 def test_a_full_disk(checkout, monkeypatch):
     usage = collections.namedtuple("usage", "total used free")
-    monkeypatch.setattr(module.shutil, "disk_usage", lambda _: usage(10**9, 10**9, 10**6))
+    monkeypatch.setattr(disk_space.shutil, "disk_usage", lambda _: usage(10**9, 10**9, 10**6))
     text, code = doctor(quick=True)
     assert code == 1 and "make room for 0.1 GB more, or move the checkout" in text
 
 
 def test_the_disk_counts_what_is_replaced_and_what_is_still_to_be_fetched(checkout, monkeypatch):
-    smoke = load_parameters(PROFILES / "smoke.yaml")
-    images = {role: module._assumed(smoke, role) for role in module.ROLES}
-    (first,) = module._disk(smoke, images)
+    smoke = load_profile("smoke")
+    images = all_images(smoke)
+    (first,) = disk(smoke, images)
     assert "earlier" not in first.text and "fetch" not in first.text
     for name, size in ((".dvc/cache/files/md5/aa/b", 3 * 10**8), ("data/prepared/celebahq/images.npy", 2 * 10**8)):
         (checkout / name).parent.mkdir(parents=True)
@@ -321,9 +419,9 @@ def test_the_disk_counts_what_is_replaced_and_what_is_still_to_be_fetched(checko
             file.truncate(size)
     assert bytes_there(checkout) == 2 * 10**8, "DVC's cache only grows"
     monkeypatch.setattr("replication.doctor.disk_space.bytes_needed", lambda *_: {"networks": 10**9})
-    (second,) = module._disk(smoke, images)
+    (second,) = disk(smoke, images)
     assert "1.0 GB for the whole run (networks 1.0 GB ...), in the place of 0.2 GB of an earlier one; " in second.text
-    paper = load_parameters(PROFILES / "paper.yaml")
+    paper = load_profile("paper")
     fetched = left_to_fetch(paper)
     assert fetched[1] == ["nvidia_masks_test", "nvidia_masks_train"]
     assert fetched[0] == 89_100_000_000 + sum(  # FFHQ's images come by hand
@@ -332,33 +430,37 @@ def test_the_disk_counts_what_is_replaced_and_what_is_still_to_be_fetched(checko
         for file in load_sources()[name].files
     )
     usage = collections.namedtuple("usage", "total used free")
-    monkeypatch.setattr(module.shutil, "disk_usage", lambda _: usage(10**12, 0, 5 * 10**9))
-    (third,) = module._disk(paper, images)
+    monkeypatch.setattr(disk_space.shutil, "disk_usage", lambda _: usage(10**12, 0, 5 * 10**9))
+    (third,) = disk(paper, images)
     assert third.state == MISSING and "and 97 GB to fetch and unpack (not counted, as their size is" in third.text
     assert third.mend.startswith("make room for at least 93 GB more")
 
 
 def test_data_on_another_disk_is_held_against_that_disk(here, monkeypatch):
-    paper = load_parameters(PROFILES / "paper.yaml")
-    images = {role: module._assumed(paper, role) for role in module.ROLES}
+    paper = load_profile("paper")
+    images = all_images(paper)
     (here / "data/raw").mkdir(parents=True)
     usage = collections.namedtuple("usage", "total used free")
     free = {"raw": 50 * 10**9}
-    monkeypatch.setattr(module, "_other_disk", lambda folder: folder.name == "raw")
-    monkeypatch.setattr(module.shutil, "disk_usage", lambda path: usage(10**13, 0, free.get(Path(path).name, 10**12)))
-    raw, own = module._disk(paper, images)
+    monkeypatch.setattr(disk_space, "_other_disk", lambda folder: folder.name == "raw")
+
+    def disk_usage(path):
+        return usage(10**13, 0, free.get(Path(path).name, 10**12))
+
+    monkeypatch.setattr(disk_space.shutil, "disk_usage", disk_usage)
+    raw, own = disk(paper, images)
     assert raw.state == MISSING and raw.mend.startswith("make room for at least 47 GB more there")
     assert own.state == OK and "50 GB on the disk of data/raw" in own.text
     free["raw"] = 10**12
-    (own,) = module._disk(paper, images)
+    (own,) = disk(paper, images)
     assert own.state == OK
 
 
 def test_after_a_complete_run_a_full_disk_is_only_a_note(checkout, monkeypatch):
     smoke = load_parameters()
-    images = {role: module._assumed(smoke, role) for role in module.ROLES}
+    images = all_images(smoke)
     usage = collections.namedtuple("usage", "total used free")
-    monkeypatch.setattr(module.shutil, "disk_usage", lambda _: usage(10**9, 10**9, 10**6))
+    monkeypatch.setattr(disk_space.shutil, "disk_usage", lambda _: usage(10**9, 10**9, 10**6))
     (checkout / "dvc.yaml").write_text(
         "stages:\n  train:\n    foreach: [full]\n    do:\n      cmd: train\n      params: [seed, image_size]\n"
         "      outs: [data/records/train/full.json, data/models/full]\n"
@@ -367,26 +469,28 @@ def test_after_a_complete_run_a_full_disk_is_only_a_note(checkout, monkeypatch):
     def state(parameters=smoke, **values) -> str:
         record = {"parameters": {"seed": smoke.seed, "image_size": smoke.image_size, **values}}
         (checkout / "data/records/train/full.json").write_text(json.dumps(record))
-        return next(iter(module._disk(parameters, images))).state
+        return next(iter(disk(parameters, images))).state
 
     (checkout / "data/records/train").mkdir(parents=True)
     assert state() == MISSING, "an output is missing"
     (checkout / "data/models/full").mkdir(parents=True)
     assert state() == NOTE
-    (finding,) = module._disk(smoke, images)
+    (finding,) = disk(smoke, images)
     assert "only a run with changes takes more" in finding.text
     assert state(image_size=512) == MISSING, "it was of other parameters"
     assert state(change("evaluation", samples=3)) == MISSING, "another profile is looked at"
     (checkout / "data/records/train/full.json").unlink()
-    assert next(iter(module._disk(smoke, images))).state == MISSING
+    assert next(iter(disk(smoke, images))).state == MISSING
 
 
 def test_an_archive_of_two_sources_is_fetched_once_and_unpacked_twice(here):
-    paper = load_parameters(PROFILES / "paper.yaml")
-    celebahq = dataclasses.replace(
-        paper.data.celebahq, table="data/raw/celebamaskhq.csv", parsing_folder="data/raw/celebamaskhq_labels"
+    paper = load_profile("paper")
+    both = change(
+        "data.celebahq",
+        profile="paper",
+        table="data/raw/celebamaskhq.csv",
+        parsing_folder="data/raw/celebamaskhq_labels",
     )
-    both = dataclasses.replace(paper, data=dataclasses.replace(paper.data, celebahq=celebahq))
     (archive,) = [file for file in load_sources()["celebahq"].files if file.unpack is not None]
     size, maps = archive.size, 30_000 * 8192
     lists = sum(file.size for file in load_sources()["celebahq_split"].files)  # of both tables
@@ -402,21 +506,21 @@ def test_an_archive_of_two_sources_is_fetched_once_and_unpacked_twice(here):
 
 
 def test_the_mending_command_says_where_consent_is_given(here):
-    paper = load_parameters(PROFILES / "paper.yaml")
+    paper = load_profile("paper")
     (finding,), _ = faces(paper)
     command = "python -m replication download celebahq celebahq_split, or put or link both there"
     assert finding.mend.startswith(
         "list celebahq under `consent` in params.yaml if you accept the terms, then " + command
     )
-    (finding,), _ = faces(dataclasses.replace(paper, consent=("celebahq",)))
+    (finding,), _ = faces(replace(paper, consent=["celebahq"]))
     assert finding.mend.startswith(command)
-    (masks, *_) = module._masks(paper)
+    (masks, *_) = data_sets.masks(paper)
     assert masks.mend.startswith("python -m replication download nvidia_masks_test, or"), "nobody asks for consent"
 
 
 def test_a_table_that_is_missing_beside_its_photos_can_be_fetched(here):
     photos(here / "data/raw/celebahq", 2)
-    (finding,), _ = faces(load_parameters(PROFILES / "paper.yaml"))
+    (finding,), _ = faces(load_profile("paper"))
     assert finding.mend.startswith("python -m replication download celebahq_split, or mend the table")
 
 
@@ -430,29 +534,32 @@ def test_a_misspelt_consent_is_noticed(checkout):
 
 
 def test_an_earlier_run(here):
-    smoke = load_parameters(PROFILES / "smoke.yaml")
-    assert [f.text for f in module._earlier_run(smoke)] == ["none: everything begins anew"]
-    schedule = dataclasses.asdict(smoke.mdrnet.schedule)
+    smoke = load_profile("smoke")
+    assert [f.text for f in earlier_runs.earlier_runs(smoke)] == ["none: everything begins anew"]
     for name, step, steps, size in (
-        ("full/seed_0", 20, 50, 32),
-        ("coarse_celebahq/seed_0", 10, 10, 32),
-        ("odd", 3, None, 32),
-        ("no_mrem/seed_0", 9, 9, 64),
-        ("no_intra/seed_0", 9, 9, 32),
+        ("full/network/seed_0", 20, 50, 32),
+        ("pconv/network/seed_0", 10, 10, 32),
+        ("odd/network/seed_0", 3, None, 32),
+        ("no_mrem/network/seed_0", 9, 9, 64),
+        ("no_intra/network/seed_0", 9, 9, 32),
+        ("of_another_profile/network/seed_0", 9, 9, 32),
     ):
         folder = here / ".state" / name / "0123456789abcdef"
         folder.mkdir(parents=True)
         for manifest in (step - 1, step):
             (folder / f"step-{manifest:09d}.json").write_text("{}")
-        trained = schedule | {"images": 1} if name.startswith("no_intra") else schedule
-        config = {"fit": {"steps": steps}, "image_size": size, "schedule": trained}
+        run = name.split("/")[0]
+        settings = plain(smoke.settings_of(run)) if run in smoke.run_names() else {}
+        if run == "no_intra":
+            settings["schedule"]["images"] = 1
+        config = {"fit": {"steps": steps}, "image_size": size, "settings": settings}
         (folder / "config.json").write_text("garbage" if steps is None else json.dumps(config))
     (here / "reports/failed/train").mkdir(parents=True)
     (here / "reports/failed/train/full.ipynb").write_text("")
-    run, failed = module._earlier_run(smoke)
+    run, failed = earlier_runs.earlier_runs(smoke)
     assert run.text == (
-        "1 finished training in .state; to go on with: full/seed_0 at step 20 of 50, odd at step 3 of None; "
-        "2 of another size or schedule, which this profile does not go on with"
+        "1 finished training in .state; to go on with: full/network/seed_0 at step 20 of 50, odd/network/seed_0 at "
+        "step 3 of None; 3 of another size or other settings, which this profile does not go on with"
     )
     assert failed.state == NOTE and "reports/failed/train/full.ipynb" in failed.text
 
@@ -479,18 +586,18 @@ def test_an_old_python(monkeypatch):
 
 
 def test_a_device_that_is_not_there():
-    (finding,) = machine.device(change("run", device="mps"))
+    (finding,) = machine.device(change("compute", device="mps"))
     if not torch.backends.mps.is_available():
-        assert finding.state == MISSING and finding.mend == "set run.device: auto in params.yaml"
+        assert finding.state == MISSING and finding.mend == "set compute.device: auto in params.yaml"
 
 
 def test_without_a_gpu(monkeypatch):
-    smoke = change("run", device="cpu")
+    smoke = change("compute", device="cpu")
     monkeypatch.setattr(machine.shutil, "which", lambda name: None)
     if not Path("/proc/driver/nvidia/version").exists():
         (finding,) = machine.device(smoke)
         assert finding.state == OK and finding.text.startswith("CPU: ")
-        (finding,) = machine.device(dataclasses.replace(smoke, image_size=256))
+        (finding,) = machine.device(replace(smoke, image_size=256))
         assert finding.state == NOTE and "256 pixels are very slow" in finding.text
     monkeypatch.setattr(machine.shutil, "which", lambda name: "/usr/bin/nvidia-smi")
     (finding,) = machine.device(smoke)
@@ -505,13 +612,13 @@ def test_with_gpus(monkeypatch):
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda index: (70 * 2**30, 80 * 2**30))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: "Big GPU")
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: False)
-    found = list(machine.device(change("run", precision="bfloat16")))
+    found = list(machine.device(change("compute", precision="bfloat16")))
     assert states(found) == [("device", OK), ("device", NOTE), ("device", NOTE)]
     assert found[0].text == "GPU 0: Big GPU, 80 GiB, 70 GiB free"
-    assert found[1].mend == "set run.precision: float32" and found[2].mend == "set run.processes: 2 to use all"
-    found = list(machine.device(change("run", processes=4)))
+    assert found[1].mend == "set compute.precision: float32" and found[2].mend == "set compute.processes: 2 to use all"
+    found = list(machine.device(change("compute", processes=4)))
     assert states(found) == [("device", OK), ("device", OK), ("device", MISSING)]
-    assert found[2].text == "run.processes is 4, but there are 2 GPUs"
+    assert found[2].text == "compute.processes is 4, but there are 2 GPUs"
 
 
 def test_repositories(here, monkeypatch):

@@ -7,10 +7,12 @@ import re
 import pytest
 
 from replication.backbones.perceptual import VGG16Features, VGG19Features
-from replication.config import PROFILES, load_parameters
+from replication.config import parameters_of
 from replication.downloads.sources import check_consent, chosen_sources, load_sources, sources_of
 from replication.errors import InputError
 from replication.methods.parser.bisenet import PUBLISHED_FILE, PUBLISHED_SHA256
+from replication.profile_files import load_profile, profile_text
+from replication.yaml_files import parse_yaml
 
 SETS = ["celebahq", "celebahq_split", "ffhq", "celeba", "celebamaskhq", "celeb_id"]
 SETS += ["nvidia_masks_test", "nvidia_masks_train"]
@@ -53,17 +55,40 @@ def test_sets_of_photos_of_people_need_consent():
 def test_the_profile_paper_finds_its_paths(monkeypatch, tmp_path, capsys):
     from replication.downloads.fetch import fetch, list_sources, needed_sources
 
-    paper = load_parameters(PROFILES / "paper.yaml")
+    paper = load_profile("paper")
     assert needed_sources(paper) == [
         *("celebahq", "celebahq_split", "ffhq", "nvidia_masks_test", "nvidia_masks_train"),
         *("inception", "vgg19", "vgg16", "face_parser"),
     ]
-    demo = load_parameters(PROFILES / "demo.yaml")
+    demo = load_profile("demo")
     assert needed_sources(demo) == []
     monkeypatch.chdir(tmp_path)
     fetch(demo, profile=True)
     assert capsys.readouterr().out == "profile demo needs nothing to be fetched\n"
     assert list_sources().count("missing") == len(SETS + WEIGHTS)
+
+
+def test_every_place_in_which_a_file_is_named_is_looked_at():
+    from replication.downloads.fetch import needed_sources
+
+    def needed(change) -> list[str]:
+        data = parse_yaml(profile_text("demo"), "demo")
+        change(data)
+        return needed_sources(parameters_of(data))
+
+    photos = {"title": "x", "source": "photos", "folder": "mine", "table": "data/raw/celebahq.csv"}
+    assert needed(lambda data: data["data"].update(celebahq=photos)) == ["celebahq_split"]
+    maps = photos | {"table": None, "parsing_folder": "data/raw/celebamaskhq_labels"}
+    assert needed(lambda data: data["data"].update(celebahq=maps)) == ["celebamaskhq"]
+    masks = {"source": "nvidia", "train": 9, "test_per_bucket": 9}
+    masks["test_folder"] = "data/raw/masks/testing_mask_dataset"
+    assert needed(lambda data: data.update(masks=masks)) == ["nvidia_masks_test"]
+    alexnet = {"lpips_weights": "data/raw/weights/alexnet-owt-7be5be79.pth"}
+    assert needed(lambda data: data["evaluation"].update(alexnet)) == ["lpips_alexnet"]
+    vgg = {"source": "vgg", "weights": "data/raw/weights/vgg19-dcbb9e9d.pth"}
+    run = {"dataset": "ffhq", "change": {"perceptual": vgg}}
+    assert needed(lambda data: data["runs"]["mdrnet"].update(mine=run)) == ["vgg19"], "of one run alone"
+    assert needed(lambda data: data["runs"]["inception"].update(inception={})) == ["inception"], "a default of settings"
 
 
 def test_what_is_made_of_celeba_and_celebamaskhq_is_found_and_described():

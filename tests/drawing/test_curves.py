@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import json
+import shutil
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 
 from replication.drawing import style
-from replication.drawing.curves import curve_figures, load_runs, smooth
+from replication.drawing.curves import curve_figures, load_curves, smooth
 from replication.errors import InputError
 
 
@@ -19,39 +24,75 @@ def test_smoothing_keeps_constants_length_and_gaps_out():
         assert len(smooth(np.arange(float(count)))) == count
 
 
+RUNS = {"full", "slots_64", "parser"}
+MDRNET, PARSER = ("mdrnet", "network"), ("parser", "network")
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    """Two runs of one system and one of another with a history each, and a folder that is not a training."""
+    for i, (name, method) in enumerate((("full", "mdrnet"), ("slots_64", "mdrnet"), ("parser", "parser"))):
+        folder = tmp_path / "models" / name / "network" / "seed_0"
+        folder.mkdir(parents=True)
+        steps = np.arange(1, 41)
+        history = pd.DataFrame({"step": steps, "images_seen": 8 * steps, "seconds": steps / 10})
+        history["loss"] = np.exp(-steps / 10) + 0.01 * i
+        history.to_csv(folder / "history.csv", index=False)
+        (folder / "card.json").write_text(json.dumps({"name": name, "method": method}))
+    (tmp_path / "models" / "unfinished" / "network").mkdir(parents=True)
+    return tmp_path / "models"
+
+
 def test_one_figure_per_method_and_one_line_per_run(models):
-    figures = curve_figures(load_runs(models))
-    assert set(figures) == {"mdrnet", "bisenet"}
-    (axes,) = figures["mdrnet"].axes
+    figures = curve_figures(load_curves(models, RUNS), titles={"mdrnet": "MDRNets"})
+    assert set(figures) == {MDRNET, PARSER}
+    (axes,) = figures[MDRNET].axes
+    assert figures[MDRNET].get_suptitle() == "Training of MDRNets"
     assert axes.get_title(loc="left") == "loss"
     assert axes.get_xlabel() == "images seen"
     assert len(axes.lines) == 4  # raw and smoothed, two runs
-    assert [text.get_text() for text in figures["mdrnet"].legends[0].get_texts()] == ["full", "slots_64"]
-    assert figures["bisenet"].legends == []  # a single run is named in the title
-    assert "parser" in figures["bisenet"].get_suptitle()
-    assert style.figure_bytes(figures["mdrnet"]) == style.figure_bytes(curve_figures(load_runs(models))["mdrnet"])
+    assert [text.get_text() for text in figures[MDRNET].legends[0].get_texts()] == ["full", "slots_64"]
+    assert figures[PARSER].legends == []  # a single run is named in the title
+    assert figures[PARSER].get_suptitle() == "Training of parser: parser"
+    assert style.figure_bytes(figures[MDRNET]) == style.figure_bytes(
+        curve_figures(load_curves(models, RUNS), titles={"mdrnet": "MDRNets"})[MDRNET]
+    )
 
 
 def test_wide_positive_ranges_get_a_logarithmic_axis(models):
-    path = models / "parser" / "history.csv"
+    path = models / "parser" / "network" / "seed_0" / "history.csv"
     rows = "\n".join(f"{i},{8 * i},{10.0 ** -(i / 20)},{0.5 - i}" for i in range(1, 101))
     path.write_text(f"step,images_seen,falling,signed\n{rows}\n")
-    axes = curve_figures(load_runs(models))["bisenet"].axes
+    axes = curve_figures(load_curves(models, RUNS))[PARSER].axes
     assert [a.get_yscale() for a in axes] == ["log", "linear"]
 
 
 def test_runs_are_in_natural_order_and_columns_without_numbers_are_left_out(models):
     history = "step,loss,empty,word\n1,0.5,,a\n2,0.4,,b\n"
     for name in ("slots_512", "slots_32"):
-        (models / name).mkdir()
-        (models / name / "history.csv").write_text(history)
-    runs = load_runs(models)
-    assert list(runs) == ["full", "parser", "slots_32", "slots_64", "slots_512"]
-    assert runs["slots_32"].scalars == ["loss"]
-    assert curve_figures(runs)["slots_32"].axes[0].get_xlabel() == "steps"
+        folder = models / name / "network" / "seed_0"
+        folder.mkdir(parents=True)
+        (folder / "history.csv").write_text(history)
+    curves = load_curves(models, RUNS | {"slots_512", "slots_32"})
+    assert [one.name for one in curves] == ["full", "parser", "slots_32", "slots_64", "slots_512"]
+    assert curves[2].scalars == ["loss"]
+    assert curve_figures(curves)["slots_32", "network"].axes[0].get_xlabel() == "steps"
+
+
+def test_parts_have_a_figure_each_and_seeds_a_line_each(models):
+    source = models / "full" / "network" / "seed_0"
+    for part, k in (("network", 1), ("encoder", 0)):
+        shutil.copytree(source, models / "full" / part / f"seed_{k}")
+    curves = load_curves(models, {"full"})  # slots_64 left the parameters
+    assert [(one.name, one.part) for one in curves] == [
+        ("full", "encoder"), ("full", "network"), ("full, seed 1", "network"),
+    ]  # fmt: skip
+    figures = curve_figures(curves)
+    assert figures["mdrnet", "encoder"].get_suptitle() == "Training of mdrnet, encoder: full"
+    assert [text.get_text() for text in figures[MDRNET].legends[0].get_texts()] == ["full", "full, seed 1"]
 
 
 def test_a_history_without_steps_is_refused_by_name(models):
-    (models / "full" / "history.csv").write_text("loss\n1\n")
-    with pytest.raises(InputError, match=r"full.history\.csv"):
-        load_runs(models)
+    (models / "full" / "network" / "seed_0" / "history.csv").write_text("loss\n1\n")
+    with pytest.raises(InputError, match=r"full.network.seed_0.history\.csv"):
+        load_curves(models, RUNS)

@@ -14,7 +14,7 @@ from replication.evaluation.uncertainty import interval
 def sample(values, *, pairs: str = "pairs", training: str = "a") -> Sample:
     values = np.asarray(values, np.float64)
     images = np.arange(len(values))
-    return Sample({"PSNR": values}, images, experiment="full", bucket="1-20%", pairs_sha256=pairs, trainings=[training])
+    return Sample({"PSNR": values}, images, run="full", bucket="1-20%", pairs_sha256=pairs, trainings=[training])
 
 
 def two_networks(seed: int, better: float, images: int = 80) -> tuple[np.ndarray, np.ndarray]:
@@ -56,7 +56,7 @@ def test_coverage_of_changes_from_stored_intervals(images, of_a, of_b):
             luck = (0.3 * rng.standard_normal((count, 1))) if count > 1 else 0.0
             values = np.exp(0.6 * rng.standard_normal((count, images))) + luck
             found = interval(
-                Sample({"PSNR": values}, np.arange(images), experiment="full", bucket="1-20%", pairs_sha256="pairs"),
+                Sample({"PSNR": values}, np.arange(images), run="full", bucket="1-20%", pairs_sha256="pairs"),
                 "PSNR",
             )
             sides.append((found.value, (found.low, found.high)))
@@ -100,7 +100,7 @@ def test_holm_by_hand():
 
 
 def test_false_alarms_of_a_whole_diff():
-    """24 comparisons (6 experiments, 4 dependent metrics, one skewed), nothing changed: few diffs show anything."""
+    """24 comparisons (6 runs, 4 dependent metrics, one skewed), nothing changed: few diffs show anything."""
     rng = np.random.default_rng(3)
     repetitions, alone, together = 600, 0, 0
     for _ in range(repetitions):

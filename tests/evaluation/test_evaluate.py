@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -10,12 +11,14 @@ import torch
 
 from replication.atomic import write_json
 from replication.data.masks import BUCKETS, bucket_of, write_mask_store
-from replication.data.pairs import write_pairs
+from replication.data.pair_rules import PairRule
+from replication.data.pairs import EvaluationPairs, write_pairs
 from replication.data.store import Chunk, write_store
 from replication.errors import InputError
 from replication.evaluation.discriminability import NotConverged, discriminative_scores
 from replication.evaluation.evaluate import ProtocolError, evaluate, read_results
 from replication.evaluation.frechet import frechet_distance
+from replication.evaluation.sample import Sample
 
 SIZE = 16
 COUNT = 7
@@ -41,6 +44,10 @@ def data(tmp_path_factory):
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (COUNT + 2, SIZE, SIZE, 3), dtype=np.uint8)
     rows = pd.DataFrame({"id": [f"face{i}" for i in range(COUNT + 2)], "split": ["train"] * 2 + ["test"] * COUNT})
+    rows["identity"] = [f"person{i // 2}" for i in range(COUNT + 2)]  # the last one has a single test image
+    points = {"left_eye": (5, 6), "right_eye": (11, 6), "nose": (8, 9), "mouth_left": (6, 12), "mouth_right": (10, 12)}
+    for name, (x, y) in points.items():
+        rows[f"{name}_x"], rows[f"{name}_y"] = float(x), float(y)
     store = write_store(folder / "faces", name="toy", size=SIZE, chunks=[Chunk(images, rows)], source={})
     masks = _rectangles(rng, 2 * COUNT)
     masks = write_mask_store(folder / "masks", size=SIZE, train=[masks[::2]], test=[masks[1::2]], source={})
@@ -50,6 +57,8 @@ def data(tmp_path_factory):
 class Smear:
     """Fills each hole with the mean of the known pixels of the same image, per channel, plus a gradient."""
 
+    needs = frozenset[str]()
+
     def __init__(self) -> None:
         self.seen: list[torch.Tensor] = []
 
@@ -58,7 +67,8 @@ class Smear:
         mean = (image * known).sum((2, 3), keepdim=True) / known.sum((2, 3), keepdim=True)
         return mean + torch.linspace(-1.2, 1.2, image.shape[-1])  # leaves [-1, 1] at the sides
 
-    def inpaint(self, image: torch.Tensor, mask: torch.Tensor, seed: int = 0) -> torch.Tensor:
+    def inpaint(self, batch, seeds) -> torch.Tensor:
+        image, mask = batch["image"], batch["mask"]
         self.seen.append((image * mask).abs().sum())
         return torch.where(mask > 0, self.raw(image, mask), image)
 
@@ -79,13 +89,13 @@ class Means:
 
 def _evaluate(data, folder, *, inpainter=None, extractor=None, **changes):
     arguments = {
-        "experiment": "full",
+        "run": "full",
         "dataset": "celebahq",
         "batch_size": 3,
         "device": "cpu",
         "out_folder": folder,
         "samples": 4,
-        "made_by": {"profile": "smoke", "steps": 12, "commit": "abc"},
+        "made_by": {"profile": "smoke", "steps": 12, "code": "abc"},
     }
     return evaluate(inpainter or Smear(), *data, extractor or Means(), **(arguments | changes))
 
@@ -112,6 +122,8 @@ def test_metrics_file_has_the_agreed_form(evaluated, tmp_path):
     )
     assert made_by["features"] == "FD (channel moments)"
     assert made_by["protocol"]["composite"] is True
+    assert (made_by["protocol"]["version"], made_by["protocol"]["name"]) == (3, "irregular")
+    assert made_by["protocol"]["buckets"] == {bucket: list(ratios) for bucket, ratios in BUCKETS.items()}
     assert list(made_by["protocol"]["metrics"]) == KEYS
     assert set(made_by["protocol"]["left_out"]) == {"SSIM_edgeconnect", "MS_SSIM", "LPIPS"}
     write_json(tmp_path / "full.json", metrics)  # refuses NaN
@@ -134,7 +146,9 @@ def test_results_recompute_from_the_pairs(data, evaluated):
     assert results.buckets == tuple(BUCKETS)
     for bucket in BUCKETS:
         rows, table = results.bucket(bucket), pairs.bucket(bucket)
-        for column in ("image_row", "image_id", "mask_row", "ratio"):
+        assert list(rows.columns[:4]) == ["run", "dataset", "protocol", "bucket"]
+        assert set(rows["run"]) == {"full"} and set(rows["protocol"]) == {"irregular"}
+        for column in ("image_row", "image_id", "mask_row", "ratio", "seed"):
             assert rows[column].tolist() == table[column].tolist()
         images, holes = store.images[table.image_row], masks.test[table.mask_row]
         image = torch.from_numpy(images.astype(np.float32) / 127.5 - 1).permute(0, 3, 1, 2)
@@ -170,6 +184,111 @@ def test_numbers_do_not_depend_on_the_batch_size(data, evaluated, tmp_path):
         assert (other.samples("40-60%") == results.samples("40-60%")).all()
 
 
+class Sampler(Smear):
+    """Fills each hole with noise drawn from the image's own seed, as a diffusion model or a GAN with a code does."""
+
+    def raw(self, image, mask, seeds=()):
+        noise = [torch.randn(3, SIZE, SIZE, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+        return torch.stack(noise).clamp(-1, 1)
+
+    def inpaint(self, batch, seeds):
+        image, mask = batch["image"], batch["mask"]
+        assert len(seeds) == len(image)
+        return torch.where(mask > 0, self.raw(image, mask, seeds), image)
+
+
+def test_what_a_sampler_draws_depends_on_neither_batches_nor_order(data, tmp_path):
+    store, masks, pairs = data
+    key = ["bucket", "image_row"]
+    metrics = _evaluate(data, tmp_path / "1", inpainter=Sampler(), batch_size=1)
+    first = read_results(tmp_path / "1").per_image
+    for batch_size in (3, 5):
+        assert _evaluate(data, tmp_path / "r", inpainter=Sampler(), batch_size=batch_size) == metrics
+        pd.testing.assert_frame_equal(read_results(tmp_path / "r").per_image, first, check_exact=True)
+    shuffled = EvaluationPairs(pairs.path, pairs.table.sample(frac=1, random_state=3), pairs.card)
+    assert shuffled.table["image_row"].tolist() != pairs.table["image_row"].tolist()
+    _evaluate((store, masks, shuffled), tmp_path / "r", inpainter=Sampler(), batch_size=3)
+    other = read_results(tmp_path / "r").per_image
+    pd.testing.assert_frame_equal(
+        other.sort_values(key, ignore_index=True), first.sort_values(key, ignore_index=True), check_exact=True
+    )
+    table = pairs.table.assign(seed=pairs.table["seed"] + 1)
+    _evaluate((store, masks, EvaluationPairs(pairs.path, table, pairs.card)), tmp_path / "r", inpainter=Sampler())
+    assert (read_results(tmp_path / "r").per_image["PSNR"] != first["PSNR"]).all(), "the seeds decide what is drawn"
+
+
+class Copying(Smear):
+    """Fills the hole with what the exemplar has there."""
+
+    needs = frozenset({"exemplar", "landmarks"})
+
+    def __init__(self):
+        super().__init__()
+        self.fields: set[frozenset[str]] = set()
+
+    def raw(self, image, mask, exemplar=None):
+        return exemplar
+
+    def inpaint(self, batch, seeds):
+        self.fields.add(frozenset(batch))
+        assert batch["landmarks"].shape == (len(seeds), 5, 2)
+        return torch.where(batch["mask"] > 0, batch["exemplar"], batch["image"])
+
+
+def test_a_method_gets_what_it_needs_and_no_more(data, tmp_path):
+    store = data[0]
+    rule = PairRule("eyes", "eye_boxes", exemplar="same_identity")
+    pairs = write_pairs(tmp_path / "pairs.csv", store, None, seed=5, rule=rule)
+    copying = Copying()
+    metrics = _evaluate((store, None, pairs), tmp_path / "r", inpainter=copying)
+    assert copying.fields == {frozenset({"image", "mask", "exemplar", "landmarks"})}
+    assert list(metrics) == ["eyes", "made_by"]
+    block = metrics["made_by"][0]["protocol"]
+    assert (block["name"], block["holes"], block["exemplar"]) == ("eyes", "eye_boxes", "same_identity")
+    assert block["images_per_bucket"] == {"eyes": COUNT - 1}
+    results = read_results(tmp_path / "r")
+    rows, table = results.bucket("eyes"), pairs.bucket("eyes")
+    holes, images, others = pairs.own_holes[:4], store.images[table.image_row], store.images[table.exemplar_row]
+    assert (results.samples("eyes") == np.where(holes[..., None] == 1, others[:4], images[:4])).all()
+    assert set(rows["protocol"]) == {"eyes"} and rows["ratio"].tolist() == table["ratio"].tolist()
+    # What uncertainty reads are the metrics alone, without the numbers that name a pair.
+    assert Sample.open([tmp_path / "r"], "eyes").metrics[:3] == ("L1_percent", "PSNR", "SSIM")
+
+
+def test_regions_are_buckets(data, tmp_path):
+    store = data[0]
+    rule = PairRule("parts", "regions", regions=("nose", "face"))
+    pairs = write_pairs(tmp_path / "pairs.csv", store, None, seed=5, rule=rule)
+    metrics = _evaluate((store, None, pairs), tmp_path / "r")
+    assert list(metrics) == ["nose", "face", "made_by"] and read_results(tmp_path / "r").buckets == ("nose", "face")
+    assert metrics["nose"]["L1_percent"] < metrics["face"]["L1_percent"]
+
+
+def test_a_need_that_the_protocol_does_not_bring_is_refused_before_any_work(data, tmp_path):
+    extractor, copying = Means(), Copying()
+    sentence = (
+        r"^full: needs exemplar with each image, which protocol 'irregular' on celebahq does not bring "
+        r"\(it brings: identity, landmarks\)$"
+    )
+    with pytest.raises(InputError, match=sentence):
+        _evaluate(data, tmp_path / "r", inpainter=copying, extractor=extractor)
+    assert not copying.fields and not extractor.images and not list(tmp_path.iterdir())
+
+
+def test_results_of_before_runs_were_called_runs(evaluated, tmp_path):
+    """Revisions of then are compared with those of now."""
+    folder = tmp_path / "old"
+    shutil.copytree(evaluated[1].folder, folder)
+    card = json.loads((folder / "card.json").read_text())
+    card["experiment"] = card.pop("run")
+    (folder / "card.json").write_text(json.dumps(card))
+    table = pd.read_parquet(folder / "per_image.parquet").rename(columns={"run": "experiment"})
+    table.drop(columns=["protocol", "seed"]).to_parquet(folder / "per_image.parquet")
+    old, new = (Sample.open([path], "20-40%") for path in (folder, evaluated[1].folder))
+    assert (old.run, old.metrics, old.trainings) == (new.run, new.metrics, new.trainings) and old.run == "full"
+    assert old.value("FD") == new.value("FD") and old.value("PSNR") == new.value("PSNR")
+
+
 def test_files_are_the_same_in_every_run(data, evaluated, tmp_path):
     _evaluate(data, tmp_path / "again")
     for file in sorted(path.name for path in (tmp_path / "again").iterdir()):
@@ -199,7 +318,10 @@ def test_perfect_method(data, tmp_path):
     class Oracle:
         """Knows the faces by heart and recognises each by its known pixels."""
 
-        def inpaint(self, image, mask, seed=0):
+        needs = frozenset()
+
+        def inpaint(self, batch, seeds):
+            image, mask = batch["image"], batch["mask"]
             return next(face[None] for face in faces if torch.equal(face * (1 - mask[0]), image[0]))
 
     metrics = _evaluate(data, tmp_path / "r", inpainter=Oracle(), batch_size=1)
@@ -214,9 +336,8 @@ class Faulty(Smear):
         super().__init__()
         self.fault = fault
 
-    def inpaint(self, image, mask, seed=0):
-        output = super().inpaint(image, mask)
-        return self.fault(output, mask)
+    def inpaint(self, batch, seeds):
+        return self.fault(super().inpaint(batch, seeds), batch["mask"])
 
 
 def _touch_known(output, mask):
@@ -246,10 +367,10 @@ def test_faulty_methods_are_refused_and_leave_nothing(data, tmp_path, fault, mes
 
 def test_method_that_writes_into_its_input_is_caught(data, tmp_path):
     class Overwriting(Smear):
-        def inpaint(self, image, mask, seed=0):
-            image.fill_(0.5)
-            mask.fill_(1)
-            return image
+        def inpaint(self, batch, seeds):
+            batch["image"].fill_(0.5)
+            batch["mask"].fill_(1)
+            return batch["image"]
 
     with pytest.raises(ProtocolError, match="known pixels"):
         _evaluate(data, tmp_path / "r", inpainter=Overwriting())
@@ -268,7 +389,7 @@ def test_further_metrics_are_chosen_and_named(data, tmp_path):
     metrics = _evaluate(data, tmp_path / "r", also=("LPIPS", "P_IDS"), lpips=Difference())
     assert list(metrics["1-20%"]) == ["L1_percent", "FD", "PSNR", "SSIM", "LPIPS", "P_DS"]
     rows = read_results(tmp_path / "r").bucket("1-20%")
-    assert list(rows.columns[7:]) == ["L1_percent", "PSNR", "SSIM", "LPIPS"]
+    assert list(rows.columns[9:]) == ["L1_percent", "PSNR", "SSIM", "LPIPS"]
     assert metrics["1-20%"]["LPIPS"] == pytest.approx(rows["LPIPS"].mean(), abs=1e-6)
     assert (rows["LPIPS"] <= rows["ratio"]).all() and rows["LPIPS"].min() > 0.5 * rows["ratio"].min()
     block = metrics["made_by"][0]["protocol"]

@@ -11,6 +11,7 @@ from replication.evaluation.metrics import METRICS
 from replication.evaluation.protocol import ALSO, REPORTED, protocol, select
 
 COUNTS = dict.fromkeys(BUCKETS, 9)
+RULE = {"name": "irregular", "holes": "irregular", "exemplar": "none", "buckets": {b: [*r] for b, r in BUCKETS.items()}}
 
 
 class Attributes:
@@ -39,8 +40,10 @@ def test_size_decides_what_is_left_out_and_the_block_says_so(size, too_small):
     selection = select(Attributes(), size, lpips=Trunk())
     assert set(selection.left_out) == too_small
     assert all(f"{size} x {size} pixels are smaller than" in reason for reason in selection.left_out.values())
-    block = json.loads(json.dumps(protocol(Attributes(), COUNTS, selection), allow_nan=False))
-    assert block["version"] == 2
+    block = json.loads(json.dumps(protocol(Attributes(), RULE, COUNTS, selection), allow_nan=False))
+    assert block["version"] == 3
+    assert {key: block[key] for key in RULE} == RULE
+    assert block["images_per_bucket"] == COUNTS
     assert block["left_out"] == selection.left_out
     assert list(block["metrics"]) == list(selection.keys)
     assert len(selection.keys) + len(selection.left_out) == len(REPORTED) + len(ALSO)
@@ -61,7 +64,7 @@ def test_nothing_is_left_out_silently():
 
 
 def test_numbers_from_networks_name_the_network():
-    block = protocol(Attributes(), COUNTS, select(Attributes(), 64, lpips=Trunk()))
+    block = protocol(Attributes(), RULE, COUNTS, select(Attributes(), 64, lpips=Trunk()))
     labels = {name: metric["label"] for name, metric in block["metrics"].items()}
     assert labels["FD"] == "FD (attribute network)"
     assert labels["U_DS"] == "U-DS (attribute network)"
@@ -77,4 +80,4 @@ def test_only_inception_makes_inception_scores(monkeypatch):
     extractor.name = "FID"
     selection = select(extractor, 64)
     assert selection.keys[1] == "FID" and selection.keys[-2:] == ("U_IDS", "P_IDS")
-    assert protocol(extractor, COUNTS, selection)["metrics"]["U_IDS"]["label"] == "U-IDS"
+    assert protocol(extractor, RULE, COUNTS, selection)["metrics"]["U_IDS"]["label"] == "U-IDS"

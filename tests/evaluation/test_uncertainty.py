@@ -33,7 +33,7 @@ def _sample(values, *, name="a", pairs="pairs", images=None, features=None, extr
     return Sample(
         {"PSNR": values},
         np.arange(values.shape[1]) if images is None else images,
-        experiment=name,
+        run=name,
         bucket="1-20%",
         pairs_sha256=pairs,
         extractor=extractor,
@@ -125,7 +125,7 @@ def test_coverage_of_differences_with_seeds(of_a, of_b):
 
 
 def test_coverage_of_differences_within_the_same_trainings():
-    """Two buckets of one experiment: a seed's luck is common to both but for a part of its own."""
+    """Two buckets of one run: a seed's luck is common to both but for a part of its own."""
     rng = np.random.default_rng(21)
     made = []
     for _ in range(800):
@@ -345,7 +345,7 @@ def test_seeds_widen_and_one_seed_says_so():
 
 
 def test_the_same_trainings_are_paired_by_seed():
-    """Two buckets of one experiment: what a lucky seed adds to both does not blur their difference."""
+    """Two buckets of one run: what a lucky seed adds to both does not blur their difference."""
     rng = np.random.default_rng(6)
     luck = 3 * rng.standard_normal((3, 1))
     easy, hard = luck + rng.standard_normal((3, 15)), luck + 1 + rng.standard_normal((3, 15))
@@ -445,7 +445,7 @@ def _write(folder, *, n=12, seed=0, change=None, card_change=None, features_chan
     rows = np.arange(3, 3 + n)
     tables, features = [], {"real": truth, "real_image_row": rows}
     for bucket in ("1-20%", _BUCKET):
-        table = pd.DataFrame({"experiment": "full", "dataset": "toy", "bucket": bucket, "image_row": rows})
+        table = pd.DataFrame({"run": "full", "dataset": "toy", "bucket": bucket, "image_row": rows})
         table["image_id"], table["mask_row"], table["ratio"] = [f"face{row}" for row in rows], rows[::-1], 0.3
         table["L1_percent"], table["PSNR"] = rng.exponential(size=n), rng.normal(20, 2, n)
         tables.append(table)
@@ -458,7 +458,7 @@ def _write(folder, *, n=12, seed=0, change=None, card_change=None, features_chan
     metrics = {b: {"L1_percent": 0.0, "FD": 0.0, "PSNR": 0.0} for b in ("1-20%", _BUCKET)}
     made_by = [{"features": "FD (toy)", "weights_sha256": f"w{seed}", "protocol": {"features_sha256": "f"}}]
     card = {
-        "experiment": "full",
+        "run": "full",
         "dataset": "toy",
         "pairs_sha256": "p",
         "samples": {"1-20%": 0, _BUCKET: 0},
@@ -476,7 +476,7 @@ def test_reads_folders_of_several_seeds(tmp_path):
     folders = [_write(tmp_path / f"seed_{seed}", seed=seed) for seed in range(2)]
     sample = Sample.open(folders, _BUCKET)
     assert sample.metrics == ("L1_percent", "PSNR", "FD")
-    assert (sample.n, sample.seeds, sample.pairs_sha256, sample.experiment) == (12, 2, "p", "full")
+    assert (sample.n, sample.seeds, sample.pairs_sha256, sample.run) == (12, 2, "p", "full")
     opened = [read_results(folder) for folder in folders]
     assert sample.value("PSNR") == pytest.approx(np.mean([r.bucket(_BUCKET)["PSNR"].mean() for r in opened]))
     distances = [frechet_distance(r.features(_BUCKET), r.real_features(_BUCKET)) for r in opened]
@@ -515,7 +515,7 @@ def test_refuses_nan_and_names_it(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"card_change": {"experiment": "other"}}, "not seeds of one experiment: experiment is 'full' in one and 'oth"),
+        ({"card_change": {"run": "other"}}, "not seeds of one run: run is 'full' in one and 'oth"),
         ({"card_change": {"pairs_sha256": "q"}}, "pairs_sha256 is 'p' in one and 'q'"),
         ({"card_change": {"dataset": "photos"}}, "dataset is 'toy'"),
         ({"change": lambda table: table.insert(0, "LPIPS", 1.0)}, "different metrics"),
@@ -524,7 +524,7 @@ def test_refuses_nan_and_names_it(tmp_path):
         ({"card_change": {"metrics": {_BUCKET: {"FD": 1.0}}}}, "different feature networks"),
     ],
 )
-def test_refuses_folders_that_are_not_seeds_of_one_experiment(tmp_path, change, message):
+def test_refuses_folders_that_are_not_seeds_of_one_run(tmp_path, change, message):
     first, second = _write(tmp_path / "a"), _write(tmp_path / "b", seed=1, **change)
     with pytest.raises(InputError, match=message):
         Sample.open([first, second], _BUCKET)

@@ -107,7 +107,8 @@ def settings_of(system: str | None) -> Settings:
 
     With a system, only what stands below `methods.<system>`.
     """
-    from replication.config import Parameters, profile_names, profile_text
+    from replication.config import Parameters
+    from replication.profile_files import profile_names, profile_text
 
     profiles = {name: yaml.safe_load(profile_text(name)) for name in profile_names()}
     if system is None:

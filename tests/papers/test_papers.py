@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,15 @@ from replication.errors import InputError
 from replication.papers import (
     CLAIM_COLUMNS,
     CLAIM_KINDS,
+    FIGURE_KINDS,
     PAPERS,
     TABLE_COLUMNS,
     UNKNOWN_COLUMNS,
+    dataset_names,
     load_checks,
     load_claims,
-    load_rows,
+    load_figures,
+    load_layouts,
     load_suspicious,
     load_table,
     load_tables,
@@ -45,8 +49,17 @@ def test_every_paper_has_the_same_files(paper):
     assert set(unknown.kind) <= {"number", "definition", "data", "claim"}
     assert (unknown[["what", "reason", "source"]] != "").all(axis=None)
     assert list(load_suspicious(paper).columns) == [*TABLE_COLUMNS, "reason"]
-    printed = {(n, d, m) for n, t in load_tables(paper).items() for d, m in zip(t.dataset, t.method, strict=True)}
-    assert set(load_rows(paper)) <= printed
+    tables, layouts = load_tables(paper), load_layouts(paper)
+    assert set(layouts) <= set(tables)
+    for k, layout in layouts.items():
+        methods = set(tables[k].method)
+        assert layout.title and (layout.against is None or layout.against in methods)
+        assert set(layout.heads) in (set(), methods)  # two rows of heads for all columns or for none
+    figures = load_figures(paper)
+    assert len({figure.name for figure in figures}) == len(figures)
+    assert all(figure.title and figure.caption and figure.alt for figure in figures)
+    assert all((figure.rows > 0) != (figure.kind == "panel") for figure in figures)
+    assert all(figure.buckets for figure in figures if figure.kind == "panel")
     for path in (FOLDER / paper).glob("*.csv"):
         with path.open(encoding="utf-8", newline="") as file:
             head, *rows = csv.reader(file)
@@ -59,6 +72,23 @@ def test_every_cell_of_a_check_is_printed(paper):
     for claim, check in load_checks(paper).items():
         assert not check.outcome(values).missing, claim
         assert len(set(check.cells)) == len(check.cells)
+
+
+def test_what_a_paper_calls_its_data_sets():
+    assert dataset_names() == {"celebahq": "CelebA-HQ", "ffhq": "FFHQ"}
+
+
+def test_a_layout_or_figure_that_cannot_be_used_is_refused(tmp_path, monkeypatch):
+    shutil.copytree(FOLDER / "ebgan", tmp_path / "ebgan")
+    monkeypatch.setattr(replication.papers, "_FOLDER", tmp_path)
+    assert load_layouts("ebgan") == {} and load_figures("ebgan") == []
+    head = "number,title,methods_in_rows,against,same_schedule"
+    (tmp_path / "ebgan" / "tables.csv").write_text(f"{head}\n1,Results,perhaps,,no\n")
+    with pytest.raises(InputError, match=r"ebgan/tables\.csv: methods_in_rows of Table 1 must be yes or no, got"):
+        load_layouts("ebgan")
+    (tmp_path / "ebgan" / "figures.csv").write_text("figure,title,kind,rows,buckets,caption,alt\nf1,F,plot,1,,c,a\n")
+    with pytest.raises(InputError, match=f"kind of f1 must be one of {', '.join(FIGURE_KINDS)}, got 'plot'"):
+        load_figures("ebgan")
 
 
 def test_an_unknown_paper_is_refused():

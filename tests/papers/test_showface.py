@@ -9,10 +9,9 @@ import pytest
 
 from replication.errors import InputError
 from replication.papers import (
-    SHOWFACE_ROWS,
     TABLE_COLUMNS,
     load_claims,
-    load_rows,
+    load_layouts,
     load_suspicious,
     load_table,
     load_tables,
@@ -161,11 +160,12 @@ def test_ties_are_not_wins_and_margins_are_met_at_printed_precision():
 
 
 def test_missing_cells_are_not_run_unless_already_refuted():
+    rows = {(1, "CelebA-HQ", "Ours"): "full", (2, "CelebA-HQ", "Full"): "full", (2, "CelebA-HQ", "w/o MREM"): "no_mrem"}
     metrics = {
         "full": {r: {"L1_percent": 1.0, "FD": 1.0, "PSNR": 30.0, "SSIM": 0.9} for r in RATIOS} | {"made_by": [{}]},
         "no_mrem": {r: {"L1_percent": 2.0, "FD": 2.0, "PSNR": 29.0, "SSIM": 0.8} for r in RATIOS},
     }
-    tables = measured_tables(SHOWFACE_ROWS, metrics)
+    tables = measured_tables(rows, metrics)
     assert len(tables[2]) == 24
     assert len(tables[1]) == 12
     assert check("C14", tables)  # FD stands in for FID
@@ -174,23 +174,22 @@ def test_missing_cells_are_not_run_unless_already_refuted():
     with pytest.raises(MissingValue):
         check("C11", tables)
     metrics["no_mrem"]["1-20%"]["FD"] = 0.5
-    assert not check("C12", measured_tables(SHOWFACE_ROWS, metrics))
+    assert not check("C12", measured_tables(rows, metrics))
     metrics["no_mrem"]["1-20%"]["FD"] = float("nan")
     with pytest.raises(MissingValue, match="FID"):
-        check("C14", measured_tables(SHOWFACE_ROWS, metrics))
+        check("C14", measured_tables(rows, metrics))
 
 
-def test_rows_point_at_printed_rows():
-    printed = {(n, d, m) for n, t in TABLES.items() for d, m in zip(t.dataset, t.method, strict=True)}
-    assert set(SHOWFACE_ROWS) <= printed
-    assert load_rows("showface") == SHOWFACE_ROWS
-    # Tables 2 to 4 are measured whole; of Table 1, the rows whose method is implemented.
-    assert {row for row in printed if row[0] > 1} <= set(SHOWFACE_ROWS)
-    assert len(SHOWFACE_ROWS) == 17
-    assert set(SHOWFACE_ROWS.values()) == {
-        *("full", "no_mrem_no_dmm", "no_mrem", "no_semantic", "no_intra", "no_inter", "slots_32", "slots_64"),
-        *("slots_256", "slots_512", "shared_memory", "full_ffhq", "pconv", "pconv_ffhq"),
-    }
+def test_layouts_are_the_papers():
+    layouts = load_layouts("showface")
+    assert list(layouts) == [1, 2, 3, 4]
+    assert [layout.methods_in_rows for layout in layouts.values()] == [True, False, False, False]
+    assert [layout.against for layout in layouts.values()] == [None, "Full", "Full", "disentangled m=128"]
+    assert [layout.same_schedule for layout in layouts.values()] == [False, True, True, True]
+    assert list(layouts[4].heads.values()) == [
+        *(("Disentangled", f"m={m}") for m in (32, 64, 128, 256, 512)),
+        ("Non-Disentangled", "same volume as m=128"),
+    ]
 
 
 def test_unknown_paper_and_table_are_refused():

@@ -1,44 +1,89 @@
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
-from replication.drawing.curves import Run
-from replication.reporting.plot_data import POINTS, write_plot_data
+from replication.drawing.curves import Curves
+from replication.methods.registry import methods
+from replication.reporting.plot_data import POINTS, TEMPLATE, plot_definitions, write_plot_data
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def runs():
+def curves():
     steps = pd.DataFrame({"step": range(1, 601)})
     history = steps.assign(images_seen=8 * steps.step, reconstruction=1 / steps.step, discriminator=2.0)
-    return {
-        "full": Run("full", history, {"method": "mdrnet"}),
-        "slots_32": Run("slots_32", history.head(300), {"method": "mdrnet"}),
-        "parser": Run("parser", history, {"method": "bisenet"}),
-    }
+    return [
+        Curves("slots_32", "network", 0, history.head(300), {"method": "mdrnet"}),
+        Curves("full", "network", 0, history, {"method": "mdrnet"}),
+        Curves("full", "network", 1, history, {"method": "mdrnet"}),
+        Curves("parser", "network", 0, history, {"method": "parser"}),
+    ]
 
 
-def test_curves_are_thinned_to_means_and_keep_the_end(runs, tmp_path):
-    paths = write_plot_data(runs, {}, tmp_path)
-    assert {path.name for path in paths} == {"reconstruction.csv", "discriminator.csv"}  # nothing empty is written
-    table = pd.read_csv(tmp_path / "reconstruction.csv")
-    assert list(table) == ["images_seen", "full", "slots_32"]
-    full = table.dropna(subset="full")
-    assert len(full) == POINTS and full.images_seen.iloc[-1] == 4800
-    assert full.full.iloc[0] == pytest.approx(sum(1 / step for step in range(1, 11)) / 10, rel=1e-5)
-    assert table.images_seen.is_monotonic_increasing and table.images_seen.is_unique
+def test_curves_are_thinned_to_means_and_keep_the_end(curves, tmp_path):
+    write_plot_data(curves, {}, tmp_path)
+    table = pd.read_csv(tmp_path / "mdrnet_reconstruction.csv")
+    assert list(table) == ["run", "images_seen", "value"]
+    assert list(table.run.unique()) == ["slots_32", "full", "full, seed 1"]  # as given, so that a legend is
+    full = table[table.run == "full"]
+    assert len(full) == POINTS and full.images_seen.iloc[-1] == 4800 and full.images_seen.is_monotonic_increasing
+    assert full.value.iloc[0] == pytest.approx(sum(1 / step for step in range(1, 11)) / 10, rel=1e-5)
+    assert set(pd.read_csv(tmp_path / "mdrnet_discriminator.csv").value) == {2.0}
 
 
-def test_metrics_by_mask_ratio(file_of, tmp_path):
-    write_plot_data({}, {"full": file_of("full"), "pconv": file_of("pconv", quality=2)}, tmp_path)
+def test_metrics_by_size_of_the_hole(file_of, tmp_path):
+    regions = {"mouth": {"PSNR": 1.0}, "made_by": [{}]}
+    metrics = {"full": file_of("full"), "pconv": file_of("pconv", quality=2), "faces": regions}
+    write_plot_data([], metrics, tmp_path)
     table = pd.read_csv(tmp_path / "PSNR.csv")
-    assert list(table) == ["hole_percent", "full", "pconv"] and list(table.hole_percent) == [10, 30, 50]
-    assert table.full.iloc[0] == 37.0
-    assert (tmp_path / "frechet.csv").exists() and not list(tmp_path.glob("F*.csv"))
+    assert list(table) == ["run", "hole_percent", "value"]
+    assert list(zip(table.run, table.hole_percent, strict=True)) == [
+        (run, percent) for run in ("full", "pconv") for percent in (10, 30, 50)
+    ]
+    assert table.value.iloc[0] == 37.0
+    assert len(pd.read_csv(tmp_path / "frechet.csv")) == 6 and not list(tmp_path.glob("F*.csv"))
 
 
 def test_fd_and_fid_share_no_axis(file_of, tmp_path):
-    write_plot_data({}, {"full": file_of("full"), "pconv": file_of("pconv", frechet="FID")}, tmp_path)
-    assert not (tmp_path / "frechet.csv").exists()
-    assert list(pd.read_csv(tmp_path / "FD.csv")) == ["hole_percent", "full"]
-    assert list(pd.read_csv(tmp_path / "FID.csv")) == ["hole_percent", "pconv"]
+    write_plot_data([], {"full": file_of("full"), "pconv": file_of("pconv", frechet="FID")}, tmp_path)
+    assert pd.read_csv(tmp_path / "frechet.csv").empty
+    assert set(pd.read_csv(tmp_path / "FD.csv").run) == {"full"}
+    assert set(pd.read_csv(tmp_path / "FID.csv").run) == {"pconv"}
+
+
+def test_dvc_yaml_names_every_file_and_no_run(curves, file_of, tmp_path):
+    named = [file for plot in plot_definitions() for one in plot.values() for file in one["y"]]
+    for given in ((curves, {"mine": file_of("mine")}), ([], {})):
+        written = write_plot_data(*given, tmp_path)
+        assert [f"reports/plots/{path.name}" for path in written] == named  # empty ones too: dvc misses no file
+    scalars = [f"reports/plots/{name}_{scalar}.csv" for name, one in methods().items() for scalar in one.curves]
+    assert named[: len(scalars)] == scalars and "reports/plots/frechet.csv" in named
+    assert "full" not in json.dumps(plot_definitions())
+
+
+def test_the_template_draws_the_columns_by_run_and_revision():
+    template = json.loads((ROOT / ".dvc" / "plots" / f"{TEMPLATE}.json").read_text())
+    encoding = template["encoding"]
+    assert template["data"] == {"values": "<DVC_METRIC_DATA>"}
+    assert (encoding["x"]["field"], encoding["y"]["field"]) == ("<DVC_METRIC_X>", "<DVC_METRIC_Y>")
+    assert (encoding["color"]["field"], encoding["strokeDash"]["field"]) == ("run", "rev")
+
+
+def test_dvc_fills_the_template_with_every_run(curves, file_of, tmp_path):
+    """As `dvc plots show` does it, with the properties that dvc.yaml has."""
+    vega = pytest.importorskip("dvc_render.vega")
+    write_plot_data(curves, {"mine": file_of("mine")}, tmp_path)
+    (definition,) = (one for plot in plot_definitions() for t, one in plot.items() if t == "PSNR by size of the hole")
+    rows = pd.read_csv(tmp_path / "PSNR.csv").assign(rev="workspace").to_dict("records")
+    renderer = vega.VegaRenderer(
+        rows, "plot", **definition | {"y": "value", "title": "PSNR", "template_dir": str(ROOT / ".dvc" / "plots")}
+    )
+    filled = renderer.get_filled_template()
+    assert {row["run"] for row in filled["data"]["values"]} == {"mine"}
+    assert filled["encoding"]["x"]["field"] == "hole_percent" and filled["encoding"]["y"]["title"] == "PSNR (dB)"
+    assert "<DVC" not in json.dumps(filled)

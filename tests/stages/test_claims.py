@@ -1,8 +1,9 @@
-"""The claims stage from evaluation folders to the page, on small invented results."""
+"""The claims stage from evaluation folders to the page, and tables and site from the same small invented results."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,16 +11,42 @@ import pandas as pd
 import pytest
 
 from replication import paths
+from replication.config import Run
 from replication.errors import InputError
 from replication.evaluation.frechet import frechet_distance
 from replication.evaluation.protocol import VERSION
+from replication.methods.registry import methods
 from replication.papers import PAPERS, load_claims
 from replication.reporting.claims.judging import DRAWS, read_claims_csv
-from replication.stages import reports as report
+from replication.reporting.tables.results import load_metrics
+from replication.stages import claims as stage
+from replication.stages.site import write_site
+from replication.stages.tables import table_fragments, write_tables
 
 BUCKETS = ("1-20%", "20-40%", "40-60%")
 N = 40
-PARAMETERS = SimpleNamespace(experiments={"full": None, "no_mrem": None, "no_inter": None}, baselines={})
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Of the parameters, what report stages ask for: the runs that a protocol measures."""
+
+    names: tuple[str, ...] = ("full", "no_mrem", "no_inter")
+
+    def measured_runs(self) -> list[str]:
+        return list(self.names)
+
+    def method_of(self, run: str):
+        return methods()["mdrnet"]
+
+    def run(self, name: str) -> Run:
+        return Run(dataset="celebahq", protocol="irregular")
+
+    def data_set(self, name: str) -> SimpleNamespace:
+        return SimpleNamespace(title="drawn faces", source="drawn")
+
+
+PARAMETERS = Runs()
 
 
 def evaluated(name: str, worse: float) -> None:
@@ -50,7 +77,7 @@ def evaluated(name: str, worse: float) -> None:
     pd.concat(tables, ignore_index=True).to_parquet(folder / "per_image.parquet", index=False)
     np.savez(folder / "features.npz", **features, real=real, real_image_row=np.arange(N))
     np.savez(folder / "samples.npz", **{bucket: np.zeros((1, 4, 4, 3), np.uint8) for bucket in BUCKETS})
-    card = {"experiment": name, "dataset": "celebahq", "pairs_sha256": "abc", "samples": dict.fromkeys(BUCKETS, 1)}
+    card = {"run": name, "dataset": "celebahq", "pairs_sha256": "abc", "samples": dict.fromkeys(BUCKETS, 1)}
     (folder / "card.json").write_text(json.dumps(card | {"metrics": metrics}))
     paths.METRICS.mkdir(parents=True, exist_ok=True)
     (paths.METRICS / f"{name}.json").write_text(json.dumps(metrics))
@@ -65,42 +92,42 @@ def checkout(tmp_path, monkeypatch):
 
 
 def test_claims_are_written_and_shown(checkout):
-    path = report.write_claims(PARAMETERS)
+    path = stage.write_claims(PARAMETERS)
     assert path == paths.CLAIMS
     claims = read_claims_csv(path).set_index("id")
     assert len(claims) == sum(len(load_claims(paper)) for paper in PAPERS)
     assert (claims.verdict["C14"], claims.probability["C14"]) == ("supported", 1.0)
-    assert "experiment no_mrem_no_dmm was not evaluated" in claims.measured_evidence["C12"]
-    # An experiment of the parameters that has no metrics file is missing like any other.
-    assert "experiment no_inter was not evaluated" in claims.measured_evidence["C16"]
+    assert "run no_mrem_no_dmm was not measured" in claims.measured_evidence["C12"]
+    # A run of the parameters that has no metrics file is missing like any other.
+    assert "run no_inter was not measured" in claims.measured_evidence["C16"]
     first = path.read_bytes()
-    assert report.write_claims(PARAMETERS).read_bytes() == first
-    fragment = report.claims_fragment(PARAMETERS)
+    assert stage.write_claims(PARAMETERS).read_bytes() == first
+    fragment = stage.claims_fragment(PARAMETERS)
     assert fragment.startswith("<style>") and "../notebooks/evaluate/no_mrem.html" in fragment
 
 
-def test_experiments_that_left_the_parameters_are_not_judged(checkout):
-    report.write_claims(SimpleNamespace(experiments={"full": None}, baselines={}))
+def test_runs_that_left_the_parameters_are_not_judged(checkout):
+    stage.write_claims(Runs(("full",)))
     row = read_claims_csv(paths.CLAIMS).set_index("id").loc["C14"]
-    assert row.verdict == "not run" and "experiment no_mrem was not evaluated" in row.measured_evidence
+    assert row.verdict == "not run" and "run no_mrem was not measured" in row.measured_evidence
 
 
 def test_draws_are_joint_and_many(checkout):
-    metrics = report.load_metrics(paths.METRICS, {"full", "no_mrem"})
-    draws = report._claim_draws(metrics)
+    metrics = load_metrics(paths.METRICS, {"full", "no_mrem"})
+    draws = stage.claim_draws(metrics)
     assert set(draws) == {(e, b, k) for e in metrics for b in BUCKETS for k in ("L1_percent", "FD", "PSNR", "SSIM")}
     assert all(values.shape == (DRAWS,) for values in draws.values())
-    # The same images are drawn for both experiments and for all metrics of a bucket.
+    # The same images are drawn for both runs and for all metrics of a bucket.
     a, b = (draws[name, "1-20%", "PSNR"] for name in ("full", "no_mrem"))
     assert np.corrcoef(a, b)[0, 1] > 0.99
     assert np.corrcoef(a, draws["full", "1-20%", "L1_percent"])[0, 1] < -0.99
 
 
-def test_an_experiment_without_results_is_missing(checkout):
+def test_a_run_without_results_is_missing(checkout):
     (paths.RESULTS / "no_mrem").rename(paths.RESULTS / "elsewhere")
-    report.write_claims(PARAMETERS)
+    stage.write_claims(PARAMETERS)
     row = read_claims_csv(paths.CLAIMS).set_index("id").loc["C14"]
-    assert row.verdict == "not run" and "experiment no_mrem has no L1_percent" in row.measured_evidence
+    assert row.verdict == "not run" and "run no_mrem has no L1_percent" in row.measured_evidence
 
 
 def test_results_of_another_run_than_the_metrics_are_refused(checkout):
@@ -109,7 +136,7 @@ def test_results_of_another_run_than_the_metrics_are_refused(checkout):
     metrics["20-40%"]["PSNR"] += 0.5
     path.write_text(json.dumps(metrics))
     with pytest.raises(InputError, match=r"full\.json has PSNR .* at 20-40%, but its results give"):
-        report.write_claims(PARAMETERS)
+        stage.write_claims(PARAMETERS)
 
 
 def test_nan_in_a_result_is_refused(checkout):
@@ -118,12 +145,45 @@ def test_nan_in_a_result_is_refused(checkout):
     table.loc[7, "SSIM"] = np.nan
     table.to_parquet(path, index=False)
     with pytest.raises(InputError, match="SSIM of image 'i7'"):
-        report.write_claims(PARAMETERS)
+        stage.write_claims(PARAMETERS)
 
 
-def test_the_site_has_the_claims_once_they_are_written(checkout, monkeypatch):
-    monkeypatch.setattr(report, "_costs", lambda parameters: None)
-    assert 'id="claims"' not in report.write_site(PARAMETERS).read_text()
-    report.write_claims(PARAMETERS)
-    text = report.write_site(PARAMETERS).read_text()
+def test_results_of_another_version_of_the_protocol_are_refused_with_the_stage_that_makes_them_anew(checkout):
+    path = paths.METRICS / "full.json"
+    metrics = json.loads(path.read_text())
+    metrics["made_by"][0]["protocol"]["version"] = VERSION - 1
+    path.write_text(json.dumps(metrics))
+    words = f"measured under version {VERSION - 1} of the protocol, this is version {VERSION}"
+    with pytest.raises(InputError, match=words + "; run `dvc repro evaluate_mdrnet@full`"):
+        stage.write_claims(PARAMETERS)
+    del metrics["made_by"][0]["protocol"]
+    path.write_text(json.dumps(metrics))
+    with pytest.raises(InputError, match="names no version of the protocol"):
+        stage.write_claims(PARAMETERS)
+
+
+def test_the_site_has_the_claims_once_they_are_written(checkout):
+    assert 'id="claims"' not in write_site(PARAMETERS).read_text()
+    stage.write_claims(PARAMETERS)
+    text = write_site(PARAMETERS).read_text()
     assert '<section id="claims"' in text and 'href="notebooks/evaluate/no_mrem.html"' in text
+
+
+def test_the_site_lists_runs_that_no_paper_has(checkout):
+    evaluated("mine", 1.2)
+    text = write_site(Runs((*PARAMETERS.names, "mine"))).read_text()
+    assert 'id="run-mine"' in text and 'id="run-full"' in text
+    assert text.count("not measured yet") == 1 and "Runs</b> 3 of 4 measured" in text  # no_inter
+
+
+def test_tables_go_into_the_folder_of_their_paper(checkout):
+    written = write_tables(PARAMETERS, "showface")
+    assert [path.as_posix() for path in written[:4]] == [
+        f"reports/tables/showface/table1.{suffix}" for suffix in ("csv", "md", "html", "tex")
+    ]
+    assert len(written) == 16 and all(path.is_file() for path in written)
+    changes = pd.read_csv(paths.TABLES / "showface" / "table2.csv").query("run == 'no_mrem' and metric == 'PSNR'")
+    assert (changes.change < 0).all() and (changes.change_high < 0).all()  # paired over the same images
+    assert written[2].read_text() == table_fragments(PARAMETERS, "showface")[0]
+    with pytest.raises(InputError, match=r"paper 'exgan' has no tables to be measured .*\(allowed: showface\)"):
+        write_tables(PARAMETERS, "exgan")

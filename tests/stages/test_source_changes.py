@@ -16,10 +16,13 @@ from PIL import Image
 
 from replication import paths
 from replication.__main__ import main
-from replication.config import PROFILES, load_parameters
+from replication.config import load_parameters
 from replication.data import photo_listing
-from replication.stages import data as prepare
+from replication.profile_files import profile_text
+from replication.stages import faces as faces_stage
+from replication.stages import holes as holes_stage
 from replication.stages.source_changes import changed_sources
+from replication.yaml_files import parse_yaml
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,7 +34,7 @@ def save(path: Path, seed: int) -> None:
 
 
 def parameters(**data):
-    values = yaml.safe_load((PROFILES / "smoke.yaml").read_text(encoding="utf-8"))
+    values = parse_yaml(profile_text("smoke"), "smoke")
     values["data"]["celebahq"] = {"title": "p", "source": "photos", "folder": "photos", "test_fraction": 0.3} | data
     Path("params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
     return load_parameters()
@@ -41,7 +44,8 @@ def parameters(**data):
 def checkout(tmp_path, monkeypatch):
     """12 photos, a table of 10 of them, label maps; nothing packed yet."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(prepare, "_workers", lambda: 1)
+    monkeypatch.setattr(faces_stage, "_workers", lambda: 1)
+    monkeypatch.setattr(holes_stage, "_workers", lambda: 1)
     Path("photos").mkdir()
     Path("maps").mkdir()
     for k in range(12):
@@ -54,7 +58,7 @@ def checkout(tmp_path, monkeypatch):
 
 def packed(**data):
     p = parameters(**data)
-    prepare.prepare_faces(p, "celebahq")
+    faces_stage.prepare_faces(p, "celebahq")
     assert changed_sources(p) == {}
     return p
 
@@ -98,8 +102,18 @@ def test_changes_of_a_folder_without_table(checkout, what, remembered):
     found = changed_sources(p)
     assert list(found) == ["data@celebahq"] and re.search(sentence, found["data@celebahq"])
     assert found["data@celebahq"].startswith("photos: ")
-    prepare.prepare_faces(p, "celebahq")
+    faces_stage.prepare_faces(p, "celebahq")
     assert changed_sources(p) == {}
+
+
+def test_any_named_set_is_watched(checkout):
+    values = parse_yaml(profile_text("smoke"), "smoke")
+    values["data"]["mine"] = {"title": "p", "source": "photos", "folder": "photos"}
+    Path("params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    p = load_parameters()
+    faces_stage.prepare_faces(p, "mine")
+    change_one()
+    assert changed_sources(p) == {"data@mine": "photos: 1 photo was changed (05.png) since it was packed for mine"}
 
 
 def test_several_changes_are_said_in_the_plural(checkout):
@@ -169,7 +183,7 @@ def test_a_store_that_came_from_elsewhere_is_held_against_its_manifest(checkout)
     p = packed()
     shutil.copytree(paths.store("celebahq"), "older")
     change_one()
-    prepare.prepare_faces(p, "celebahq")
+    faces_stage.prepare_faces(p, "celebahq")
     shutil.rmtree(paths.store("celebahq"))
     Path("older").rename(paths.store("celebahq"))
     assert "1 photo was changed (05.png)" in changed_sources(p)["data@celebahq"]
@@ -190,7 +204,7 @@ def test_the_summary_of_the_split_is_printed(checkout, capsys):
     assert "near-duplicates across the splits: 0" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("failing", [None, "sources-changed", "--force"])
+@pytest.mark.parametrize("failing", [None, "pipeline --check", "sources-changed", "--force"])
 def test_make_repro_forces_the_changed_stages_and_stops_at_failures(tmp_path, failing):
     """The recipe of the Makefile, with stand-ins for python and dvc that write down their calls."""
     bin_folder = tmp_path / ".venv" / "bin"
@@ -210,10 +224,11 @@ def test_make_repro_forces_the_changed_stages_and_stops_at_failures(tmp_path, fa
     ended = subprocess.run(["make", "repro"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     calls = (tmp_path / "calls").read_text().splitlines()
     expected = [
+        "python -m replication pipeline --check",
         "python -m replication sources-changed",
         "dvc repro --force --single-item data@celebahq",
         "dvc repro --force --single-item data@ffhq",
         "dvc repro",
     ]
-    assert calls == expected[: {None: 4, "sources-changed": 1, "--force": 2}[failing]]
+    assert calls == expected[: {None: 5, "pipeline --check": 1, "sources-changed": 2, "--force": 3}[failing]]
     assert (ended.returncode == 0) == (failing is None), ended.stderr + sys.version

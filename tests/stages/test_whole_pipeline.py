@@ -25,10 +25,10 @@ from replication.errors import InputError
 from replication.evaluation.evaluate import evaluate, read_results
 from replication.inspection import stage_panels as looks
 from replication.inspection.pair import PANELS, inspect_pair
+from replication.methods.opening import load_extractor, load_inpainter, load_pconv, load_priors
 from replication.stages import data as prepare
 from replication.stages import training as train
 from replication.stages.evaluation import evaluate_experiment, over_seeds
-from replication.stages.opening import load_extractor, load_inpainter, load_pconv, load_priors
 from replication.stages.reports import write_cost_tables, write_figures, write_site, write_tables
 from replication.training.fit import fit
 

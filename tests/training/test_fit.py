@@ -12,9 +12,10 @@ from toy_runs import BATCH, ToyBatches, ToyGAN, train
 
 from replication.device import arithmetic
 from replication.errors import InputError
-from replication.training import Trainable, fit
+from replication.training.fit import fit
 from replication.training.history import read
 from replication.training.status import duration
+from replication.training.trainable import Trainable
 from replication.training.update import NonFiniteError
 
 

@@ -12,7 +12,7 @@ import pytest
 from toy_runs import BATCH, ToyBatches, ToyGAN, fingerprint, state_folder, train, wait_for
 
 from replication.errors import InputError
-from replication.training import fit
+from replication.training.fit import fit
 from replication.training.history import read
 
 STEPS = 30

@@ -21,8 +21,10 @@ from torch import nn
 
 import replication.atomic
 from replication import distributed
-from replication.training import Trainable, checkpoint, fit
+from replication.training import checkpoint
+from replication.training.fit import fit
 from replication.training.history import History, read
+from replication.training.trainable import Trainable
 
 BATCH = 4
 

@@ -8,7 +8,16 @@ METHOD = Method(
     title="attribute network",
     paper="none; this suite's own",
     settings=AttributeSettings,
-    parts=(Part(ONLY_PART, "replication.methods.attributes.training", fields=frozenset({"attributes"}), holes=False),),
+    parts=(
+        Part(
+            ONLY_PART,
+            "replication.methods.attributes.training",
+            fields=frozenset({"attributes"}),
+            holes=False,
+            together=False,
+        ),
+    ),
     module="replication.methods.attributes.opening",
     inpaints=False,
+    training_panel="replication.methods.attributes.panels:accuracy_by_attribute",
 )

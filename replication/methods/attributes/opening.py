@@ -8,8 +8,14 @@ from replication.methods.attributes.network import AttributeFeatures, AttributeN
 
 def open_run(trained: TrainedRun) -> AttributeFeatures:
     """The frozen features on the run's device."""
-    tensors, card = trained.weights(ONLY_PART), trained.cards[ONLY_PART]
+    # Distances by another training of this network are other distances: results say which one it was.
+    sha256 = trained.cards[ONLY_PART]["weights_sha256"]
+    return AttributeFeatures(open_classifier(trained), sha256=sha256).to(trained.device)
+
+
+def open_classifier(trained: TrainedRun) -> AttributeNetwork:
+    """The whole network with its logits, in evaluation mode, on the CPU."""
+    tensors = trained.weights(ONLY_PART)
     network = AttributeNetwork(attributes=len(tensors["head.bias"]), width=trained.settings.width)
     network.load_state_dict(tensors)
-    # Distances by another training of this network are other distances: results say which one it was.
-    return AttributeFeatures(network, sha256=card["weights_sha256"]).to(trained.device)
+    return network.eval()

@@ -22,9 +22,7 @@ def train(task: Task) -> Training:
     p, store = task.settings, task.faces
     names = [column for column in store.index.columns if column.startswith("attr_")]
     if not names:
-        raise InputError(
-            f"data.{task.dataset}: has no attribute columns; name a table with them, or use source: drawn"
-        )
+        raise InputError(f"data.{task.dataset}: has no attribute columns; name a table with them, or use source: drawn")
     network = AttributeNetwork(attributes=len(names), width=p.width)
     rate = LearningRate.of(p.schedule, task.train_images)
     return Training(AttributeTraining(network, rate=rate, betas=p.schedule.betas), p.schedule)

@@ -8,7 +8,7 @@ METHOD = Method(
     title="Inception (pytorch-fid)",
     paper="Heusel et al. 2017, FID",
     settings=InceptionSettings,
-    parts=(Part(ONLY_PART, "replication.methods.inception.importing", holes=False, data=False),),
+    parts=(Part(ONLY_PART, "replication.methods.inception.importing", holes=False, together=False, data=False),),
     module="replication.methods.inception.opening",
     inpaints=False,
 )

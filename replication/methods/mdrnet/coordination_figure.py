@@ -9,23 +9,27 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from replication.drawing import style
-from replication.drawing.diagram import GREEN, PINK, Diagram, Part
+from replication.drawing.diagram import GREEN, PINK, Box, Diagram
 from replication.drawing.pictures import feature_rgb
-from replication.methods.mdrnet.class_matrices import (
-    class_matrix,
-    class_strips,
-    finite_range,
-    grey_where_absent,
-    shape_words,
-    symmetric_scale,
-)
-from replication.methods.mdrnet.tensors import INCO2, checked
+from replication.drawing.scales import finite_range, grey_where_absent, shape_words, symmetric_scale
+from replication.methods import Inside
+from replication.methods.mdrnet.class_matrices import class_matrix, class_strips
+from replication.methods.mdrnet.tensors import INCO2, checked, coordination_tensors
 
 FIGURE4_TENSORS = tuple(INCO2)
 
 
+def figure4(inside: Inside, *, subtitle: str = "") -> Figure:
+    """Figure 4 of one pair through a trained network.
+
+    Raises:
+        InputError: the reconstruction network, through which the loss looks, was not trained yet.
+    """
+    return coordination_diagram(coordination_tensors(inside), subtitle=subtitle)
+
+
 @style.styled
-def figure4(tensors: Mapping[str, np.ndarray], *, subtitle: str = "") -> Figure:
+def coordination_diagram(tensors: Mapping[str, np.ndarray], *, subtitle: str = "") -> Figure:
     """Figure 4: how InCo2 compares a real and an inpainted face (`FIGURE4_TENSORS`).
 
     Upper row: real face; lower row: inpainted face; between them, at the right, the absolute differences
@@ -50,7 +54,7 @@ def figure4(tensors: Mapping[str, np.ndarray], *, subtitle: str = "") -> Figure:
     d.lane(7.6, 0.12, 2.65, 5.35, "Similarities", GREEN)
     d.lane(10.35, 0.12, 1.53, 5.35, "Differences", PINK)
     outline = _hole_outline(t["mask"])
-    parts: dict[tuple[str, str], Part] = {}
+    boxes: dict[tuple[str, str], Box] = {}
     for face, y in rows.items():
         face_picture = t[face].copy()
         face_picture[outline] = (255, 255, 255)
@@ -75,7 +79,7 @@ def figure4(tensors: Mapping[str, np.ndarray], *, subtitle: str = "") -> Figure:
                 note=shape_words(t[f"{part}_{face}"]),
             )
             d.arrow([pooling.side("right", shift / 4), matrix.side("left")])
-            parts[part, face] = matrix
+            boxes[part, face] = matrix
         for kind, shift in (("intra", 0.62), ("inter", -0.62)):
             shown_values = np.where(t[f"{kind}_valid"], t[f"{kind}_{face}"], np.nan)
             words = {"intra": "hole × hole", "inter": "hole × known"}[kind]
@@ -89,10 +93,10 @@ def figure4(tensors: Mapping[str, np.ndarray], *, subtitle: str = "") -> Figure:
                 norm=products[kind],
             )
             similarity = class_strips(d, similarity)
-            d.arrow([parts["hole", face].side("right"), similarity.side("left", 0.12)])
+            d.arrow([boxes["hole", face].side("right"), similarity.side("left", 0.12)])
             if kind == "inter":
-                d.arrow([parts["known", face].side("right"), similarity.side("left", -0.12)])
-            parts[kind, face] = similarity
+                d.arrow([boxes["known", face].side("right"), similarity.side("left", -0.12)])
+            boxes[kind, face] = similarity
     middle = (rows["real"] + rows["inpainted"]) / 2
     d.text(x[4], middle, "Grey: class or pair\nthat does not exist", size=6.5, colour=style.MUTED)
     for kind, y in (("intra", middle + 0.9), ("inter", middle - 0.95)):
@@ -112,7 +116,7 @@ def figure4(tensors: Mapping[str, np.ndarray], *, subtitle: str = "") -> Figure:
         difference = class_strips(d, difference)
         for face in rows:
             d.arrow(
-                [parts[kind, face].side("right"), difference.side("left", 0.15 if face == "real" else -0.15)],
+                [boxes[kind, face].side("right"), difference.side("left", 0.15 if face == "real" else -0.15)],
                 colour=style.MUTED,
             )
     return d.figure

@@ -11,11 +11,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from replication.drawing import style
-from replication.drawing.diagram import BLUE, PINK, Diagram, Part
+from replication.drawing.diagram import BLUE, PINK, Box, Diagram
 from replication.drawing.pictures import feature_energy, feature_rgb, masked_input
+from replication.drawing.scales import shape_words
 from replication.errors import InputError
-from replication.methods.mdrnet.class_matrices import shape_words
-from replication.methods.mdrnet.tensors import checked
+from replication.methods import Inside
+from replication.methods.mdrnet.tensors import checked, mining_tensors, picture_tensors
 
 FIGURE3_TENSORS = (
     "image",
@@ -31,8 +32,17 @@ FIGURE3_TENSORS = (
 )
 
 
+def figure3(inside: Inside, *, subtitle: str = "") -> Figure:
+    """Figure 3 of one pair through a trained network.
+
+    Raises:
+        InputError: the run is an ablation without correlation mining.
+    """
+    return correlation_diagram(picture_tensors(inside) | mining_tensors(inside), subtitle=subtitle)
+
+
 @style.styled
-def figure3(tensors: Mapping[str, np.ndarray], *, patch: int | None = None, subtitle: str = "") -> Figure:
+def correlation_diagram(tensors: Mapping[str, np.ndarray], *, patch: int | None = None, subtitle: str = "") -> Figure:
     """Figure 3: masked correlation mining (`FIGURE3_TENSORS`).
 
     patch: number of the hole patch whose attention is shown; by default `central_hole_patch`. Raises
@@ -50,7 +60,7 @@ def figure3(tensors: Mapping[str, np.ndarray], *, patch: int | None = None, subt
     d.lane(8.36, 0.12, 3.52, 4.62, "Masking and fusion", PINK)
     fused_rgb, enhanced_rgb = feature_rgb(t["fused"], t["enhanced"])
     fused = d.picture(x[0], y[1] - 0.05, fused_rgb, "$F_{fuse}$", note=shape_words(t["fused"]))
-    maps: list[Part] = []
+    maps: list[Box] = []
     for height, key, name in zip(y, ("mcm_query", "mcm_key", "mcm_value"), ("query", "key", "value"), strict=True):
         convolution = d.box(x[1], height - 0.05, "1×1 conv", width=0.8, height=0.4)
         d.arrow([fused.side("right"), (1.4, fused.y), (1.4, convolution.y), convolution.side("left")])
@@ -140,14 +150,14 @@ def central_hole_patch(mask_grid: np.ndarray, count: int) -> int:
     return int(np.lexsort((distance.ravel(), -share.ravel()))[0])
 
 
-def _patch_lines(d: Diagram, part: Part, rows: int, columns: int) -> None:
+def _patch_lines(d: Diagram, box: Box, rows: int, columns: int) -> None:
     if max(rows, columns) > 32:  # the lines would hide the picture
         return
-    left, bottom = part.x - part.width / 2, part.y - part.height / 2
+    left, bottom = box.x - box.width / 2, box.y - box.height / 2
     for i in range(1, columns):
         d.axes.plot(
-            [left + part.width * i / columns] * 2,
-            [bottom, bottom + part.height],
+            [left + box.width * i / columns] * 2,
+            [bottom, bottom + box.height],
             color="white",
             linewidth=0.3,
             alpha=0.6,
@@ -155,8 +165,8 @@ def _patch_lines(d: Diagram, part: Part, rows: int, columns: int) -> None:
         )
     for i in range(1, rows):
         d.axes.plot(
-            [left, left + part.width],
-            [bottom + part.height * i / rows] * 2,
+            [left, left + box.width],
+            [bottom + box.height * i / rows] * 2,
             color="white",
             linewidth=0.3,
             alpha=0.6,
@@ -164,16 +174,16 @@ def _patch_lines(d: Diagram, part: Part, rows: int, columns: int) -> None:
         )
 
 
-def _row_mark(d: Diagram, part: Part, row: int, count: int) -> None:
+def _row_mark(d: Diagram, box: Box, row: int, count: int) -> None:
     """A small wedge at the left edge of a matrix, pointing at one row."""
-    y = part.y + part.height / 2 - part.height * (row + 0.5) / count
-    d.axes.plot([part.x - part.width / 2 - 0.06], [y], marker=">", markersize=4, color=PINK, zorder=4, clip_on=False)
+    y = box.y + box.height / 2 - box.height * (row + 0.5) / count
+    d.axes.plot([box.x - box.width / 2 - 0.06], [y], marker=">", markersize=4, color=PINK, zorder=4, clip_on=False)
 
 
-def _patch_frame(d: Diagram, part: Part, patch: int, rows: int, columns: int) -> None:
-    width, height = part.width / columns, part.height / rows
-    left = part.x - part.width / 2 + width * (patch % columns)
-    top = part.y + part.height / 2 - height * (patch // columns)
+def _patch_frame(d: Diagram, box: Box, patch: int, rows: int, columns: int) -> None:
+    width, height = box.width / columns, box.height / rows
+    left = box.x - box.width / 2 + width * (patch % columns)
+    top = box.y + box.height / 2 - height * (patch // columns)
     d.axes.add_patch(
         Rectangle((left, top - height), width, height, fill=False, edgecolor="#00e5ff", linewidth=1.4, zorder=4)
     )

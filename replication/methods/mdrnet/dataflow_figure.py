@@ -1,9 +1,4 @@
-"""Figures 2, 3 and 4 of ShowFace, drawn with the real tensors of a trained network.
-
-Figure 2, the dataflow of MDRNets, is here; Figure 3 (masked correlation mining) and Figure 4 (the InCo2 loss)
-have modules of their own. The tensors come as a dict of arrays of one image; keys, shapes and meanings are in
-`replication.methods.mdrnet.tensors` (`MDRNET`, `INCO2`).
-"""
+"""Figure 2 of ShowFace: the dataflow of MDRNets, with the real tensors of a trained network."""
 
 from __future__ import annotations
 
@@ -16,19 +11,10 @@ from replication.data.labels import CLASSES_14, colourise
 from replication.drawing import style
 from replication.drawing.diagram import BLUE, GREEN, PINK, Diagram
 from replication.drawing.pictures import feature_energy, feature_rgb, masked_input, psnr
-from replication.methods.mdrnet.class_matrices import (
-    class_legend,
-    class_matrix,
-    grey_where_absent,
-    present_rows,
-    shape_words,
-    symmetric_scale,
-)
-from replication.methods.mdrnet.coordination_figure import FIGURE4_TENSORS, figure4
-from replication.methods.mdrnet.correlation_figure import FIGURE3_TENSORS, figure3
-from replication.methods.mdrnet.tensors import checked
-
-__all__ = ["FIGURE2_TENSORS", "FIGURE3_TENSORS", "FIGURE4_TENSORS", "figure2", "figure3", "figure4"]
+from replication.drawing.scales import grey_where_absent, shape_words, symmetric_scale
+from replication.methods import Inside
+from replication.methods.mdrnet.class_matrices import class_legend, class_matrix, present_rows
+from replication.methods.mdrnet.tensors import checked, mdrnet_tensors
 
 FIGURE2_TENSORS = (
     "image",
@@ -55,8 +41,17 @@ FIGURE2_TENSORS = (
 )
 
 
+def figure2(inside: Inside, *, subtitle: str = "") -> Figure:
+    """Figure 2 of one pair through a trained network.
+
+    Raises:
+        InputError: the run is an ablation without the memory.
+    """
+    return network_diagram(mdrnet_tensors(inside), subtitle=subtitle)
+
+
 @style.styled
-def figure2(tensors: Mapping[str, np.ndarray], *, subtitle: str = "") -> Figure:
+def network_diagram(tensors: Mapping[str, np.ndarray], *, subtitle: str = "") -> Figure:
     """Figure 2: MDRNets from the masked input to the completed face (`FIGURE2_TENSORS`).
 
     Feature maps show their first three principal components; F_fuse and F_f share one basis. Raises

@@ -2,28 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from replication.errors import InputError
 from replication.layers.pasting import composite, hide
 from replication.methods import ONLY_PART, TrainedRun
 from replication.methods.mdrnet.first_stage import FrozenFirstStage, open_first_stage
 from replication.methods.mdrnet.network import MDRNet, classes_of
 from replication.methods.mdrnet.trace import MDRNetTrace
 
+if TYPE_CHECKING:
+    from replication.methods.reconstruction.network import ReconstructionEncoder
+
 
 class MDRNetInpainter:
-    """First stage and refinement as one. It draws nothing: seeds do not matter."""
+    """First stage and refinement as one. It draws nothing: seeds do not matter.
+
+    Args:
+        network: the trained network; frozen here.
+        first_stage: that it was trained behind.
+        open_encoder: opens the reconstruction encoder of the InCo2 loss when `encoder` is first asked for.
+    """
 
     needs = frozenset[str]()
 
-    def __init__(self, network: MDRNet, first_stage: FrozenFirstStage):
+    def __init__(
+        self,
+        network: MDRNet,
+        first_stage: FrozenFirstStage,
+        open_encoder: Callable[[], ReconstructionEncoder] | None = None,
+    ):
         self.network = network.eval().requires_grad_(False)
         self.first_stage = first_stage
+        self._open_encoder = open_encoder
+
+    @cached_property
+    def encoder(self) -> ReconstructionEncoder:
+        """What InCo2 looks through. No completion needs it: it is opened when Figure 4 is drawn.
+
+        Raises:
+            InputError: it was not trained yet, or this object was made without a way to open it.
+        """
+        if self._open_encoder is None:
+            raise InputError("MDRNetInpainter: the reconstruction encoder is needed but was not given")
+        return self._open_encoder()
 
     @torch.no_grad()
     def inpaint(self, batch: Mapping[str, Any], seeds: Sequence[int]) -> Tensor:
@@ -59,4 +87,4 @@ def open_run(trained: TrainedRun) -> MDRNetInpainter:
     network = MDRNet(trained.settings)
     network.load_state_dict(trained.weights(ONLY_PART))
     network.to(trained.device, memory_format=torch.channels_last)
-    return MDRNetInpainter(network, open_first_stage(trained))
+    return MDRNetInpainter(network, open_first_stage(trained), lambda: trained.open("reconstruction"))

@@ -1,55 +1,75 @@
-"""Panels that look inside one pass of a trained MDRNet: what it sees, reads, correlates, injects, and gets
-wrong.
+"""Panels that look inside one pass of a trained MDRNet: what it sees, reads, correlates, injects, and gets wrong.
 
-Every panel takes the dict of arrays that `replication.methods.mdrnet.tensors.MDRNET` describes and needs only the
-keys named in its docstring, so networks without a memory or without correlation mining can be inspected too.
+The functions that `method.py` declares take one pair through a run; what they draw with takes the dict of arrays that
+`replication.methods.mdrnet.tensors.MDRNET` describes and needs only the keys named in its docstring, so networks
+without a memory or without correlation mining can be inspected too.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm, Normalize
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
-from matplotlib.ticker import LogLocator
 
-from replication.data.labels import CLASSES_14, COLOURS_14, colourise
+from replication.data.labels import COLOURS_14, colourise
 from replication.drawing import style
 from replication.drawing.pictures import feature_energy, feature_rgb, masked_input, psnr
 from replication.errors import InputError
-from replication.methods.mdrnet.class_matrices import grey_where_absent
+from replication.methods import Inside
 from replication.methods.mdrnet.correlation_figure import central_hole_patch, patch_grid
-from replication.methods.mdrnet.tensors import checked
+from replication.methods.mdrnet.memory_panels import CLASS_NAMES, entropy, headed, memory_panel, slot_usage_panel
+from replication.methods.mdrnet.tensors import checked, memory_tensors, modulation_tensors, picture_tensors
 
-_NAMES = [name.replace("_", " ") for name in CLASSES_14]
+
+def overview(inside: Inside) -> Figure:
+    """Input, coarse face, parsing, raw output, completion and truth."""
+    return overview_panel(picture_tensors(inside), title=inside.title)
 
 
-def read_bounds(slots: int, temperature: float = 1.0) -> tuple[float, float]:
-    """Smallest and largest weight that one of `slots` slots can get from a softmax over cosine similarities.
+def memory_reads(inside: Inside) -> Figure | None:
+    """Which slots each class reads, and how sharply; None without a memory."""
+    tensors = memory_tensors(inside)
+    if not tensors:
+        return None
+    return memory_panel(tensors, title=inside.title, temperature=inside.inpainter.network.memory.temperature)
 
-    Cosines lie in [-1, 1], so with temperature T logits differ by at most 2/T, and every weight lies between
-    1/(1+(m-1)e^(2/T)) and e^(2/T)/(e^(2/T)+m-1). Both are attained (one slot opposite to all others).
+
+def slot_usage(inside: Inside) -> Figure | None:
+    """How often each slot was hit in training; None without a memory."""
+    tensors = memory_tensors(inside)
+    return slot_usage_panel(tensors, title=inside.title) if tensors else None
+
+
+def correlation(inside: Inside, *, patch: int = -1) -> Figure | None:
+    """What one hole patch takes from the rest of the face; None without correlation mining.
+
+    Args:
+        patch: row by row; -1 chooses the hole patch nearest to the hole's centre.
+
+    Raises:
+        InputError: no such patch.
     """
-    ratio = math.exp(2.0 / temperature)
-    return 1 / (1 + (slots - 1) * ratio), ratio / (ratio + slots - 1)
+    tensors = picture_tensors(inside)
+    if "attention" not in tensors:
+        return None
+    last = len(tensors["attention"]) - 1
+    if not -1 <= patch <= last:
+        raise InputError(f"patch: must be -1 or from 0 to {last}, got {patch}")
+    return correlation_panel(tensors, patch=None if patch < 0 else patch, title=inside.title)
 
 
-def lowest_entropy(slots: int, temperature: float = 1.0) -> float:
-    """Smallest entropy (nats) of a softmax over `slots` cosine similarities: some slots at 1, all others at -1."""
-    above = np.arange(1, slots + 1)  # slots at 1
-    ratio = math.exp(-2 / temperature)  # weight of one at -1 over one at 1
-    total = above + (slots - above) * ratio
-    return float((np.log(total) + (slots - above) * ratio * (2 / temperature) / total).min())
+def spade(inside: Inside) -> Figure:
+    """What SPADE injects: the features, scale and shift of the three blocks."""
+    return spade_panel(picture_tensors(inside) | modulation_tensors(inside), title=inside.title)
 
 
-def entropy(weights: np.ndarray) -> np.ndarray:
-    """Entropy in nats of the distributions in the last axis (0 ln 0 = 0): 0 for one slot, ln m if uniform."""
-    logs = np.log(np.where(weights > 0, weights, 1.0))
-    return -(weights * logs).sum(axis=-1)
+def error(inside: Inside) -> Figure:
+    """Per-pixel error of the coarse face and of the completion."""
+    return error_panel(picture_tensors(inside), title=inside.title)
 
 
 @style.styled
@@ -74,7 +94,7 @@ def overview_panel(tensors: Mapping[str, np.ndarray], *, title: str = "") -> Fig
         _show(panel, image, name, note)
     shown = np.unique(t["labels"])
     handles = [
-        Patch(facecolor=COLOURS_14[i] / 255, edgecolor=style.MUTED, linewidth=0.4, label=_NAMES[i]) for i in shown
+        Patch(facecolor=COLOURS_14[i] / 255, edgecolor=style.MUTED, linewidth=0.4, label=CLASS_NAMES[i]) for i in shown
     ]
     figure.legend(
         handles=handles,
@@ -84,143 +104,6 @@ def overview_panel(tensors: Mapping[str, np.ndarray], *, title: str = "") -> Fig
         handlelength=1.0,
         columnspacing=1.1,
     )
-    return figure
-
-
-@style.styled
-def memory_panel(tensors: Mapping[str, np.ndarray], *, title: str = "", temperature: float = 1.0) -> Figure:
-    """Which slots each semantic reads, and how sharply. Needs weights, queries_present.
-
-    Left: weights relative to uniform (1 = every slot alike). Middle: each class's smallest and largest weight
-    between the bounds of `read_bounds`. Right: entropy of the weights between `lowest_entropy` and ln m.
-    """
-    t = checked(tensors, ("weights", "queries_present"))
-    present = t["queries_present"].astype(bool)
-    weights = np.where(present[:, None], t["weights"], np.nan)
-    slots = weights.shape[1]
-    figure = style.new_figure(11.5, 3.9, layout="constrained")
-    figure.suptitle(_headed("Memory reads", title), x=0.005, ha="left", fontsize=11, fontweight="bold")
-    grid, ranges, spread = figure.subplots(1, 3, width_ratios=(2.1, 1.2, 1))
-    relative = weights * slots
-    # White is uniform; both sides get the same scale in log, since a weight of 2/m is as far as one of
-    # 1/(2m).
-    reach = max(float(np.nanmax(np.abs(np.log2(np.maximum(relative, 1e-12))))), 0.05) if present.any() else 1.0
-    cmap = grey_where_absent("RdBu_r")
-    image = grid.imshow(
-        np.log2(np.maximum(relative, 1e-12)),
-        aspect="auto",
-        cmap=cmap,
-        norm=Normalize(-reach, reach),
-        interpolation="nearest",
-    )
-    bar = figure.colorbar(image, ax=grid, pad=0.02)
-    bar.set_label("weight / uniform")
-    bar.ax.yaxis.set_major_formatter(lambda value, _position: f"{2**value:.2f}×")
-    grid.set_title("weight of each slot (grey: class not in the image)")
-    grid.set_xlabel("slot")
-    _class_axis(grid)
-
-    low, high = read_bounds(slots, temperature)
-    rows = np.flatnonzero(present)
-    lowest, highest = weights[rows].min(axis=1), weights[rows].max(axis=1)
-    ranges.hlines(rows, lowest, highest, color=style.MUTED, linewidth=1)
-    ranges.plot(lowest, rows, "o", color=style.COLOURS[4], markersize=4, label="smallest")
-    ranges.plot(highest, rows, "o", color=style.COLOURS[1], markersize=4, label="largest")
-    for bound, words in ((low, "lower bound"), (1 / slots, "uniform 1/m"), (high, "upper bound")):
-        ranges.axvline(
-            bound,
-            color=style.INK if words[0] == "u" and words[1] == "n" else style.MUTED,
-            linewidth=0.8,
-            linestyle=":" if "bound" in words else "-",
-        )
-        ranges.text(bound, -0.75, f" {words}\n {bound:.2g}", fontsize=6.5, color=style.MUTED, va="bottom", ha="center")
-    ranges.set_xscale("log")
-    ranges.set_xlim(min(low, lowest.min(initial=low)) / 1.35, max(high, highest.max(initial=high)) * 1.35)
-    ranges.xaxis.set_major_locator(_few_ticks())
-    ranges.xaxis.set_major_formatter(lambda value, _position: f"{value:g}")
-    ranges.xaxis.set_minor_formatter(lambda *_: "")
-    ranges.set_title("range of the weights\n\n")
-    ranges.set_xlabel(f"weight (bounds at temperature {temperature:g})")
-    ranges.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2)
-    _class_axis(ranges, names=False)
-
-    values = entropy(np.where(present[:, None], t["weights"], 0.0))
-    least, most = lowest_entropy(slots, temperature), math.log(slots)
-    margin = 0.12 * (most - least) or 0.1
-    spread.barh(rows, values[rows], color=[COLOURS_14[i] / 255 for i in rows], edgecolor=style.MUTED, linewidth=0.4)
-    for bound, words, line in ((least, "lowest possible", ":"), (most, f"uniform, ln {slots}", "-")):
-        spread.axvline(bound, color=style.INK if line == "-" else style.MUTED, linewidth=0.8, linestyle=line)
-        spread.text(bound, -0.75, f"{words}\n{bound:.3g}", fontsize=6.5, color=style.MUTED, va="bottom", ha="center")
-    for row in rows:
-        spread.text(
-            least - 0.8 * margin,
-            row,
-            f"{math.exp(values[row]):.1f}",
-            va="center",
-            fontsize=6.5,
-            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.6},
-        )
-    spread.set_xlim(min(least, values[rows].min(initial=least)) - margin, most + margin)
-    spread.set_title("entropy of the weights\n\n")
-    spread.set_xlabel("nats, axis cut (in the bar: e^entropy slots)")
-    _class_axis(spread, names=False)
-    return figure
-
-
-@style.styled
-def slot_usage_panel(tensors: Mapping[str, np.ndarray], *, title: str = "") -> Figure:
-    """How often each slot was hit by an update, slots sorted per class. Needs hits.
-
-    A memory that all classes share has equal rows and is drawn as one.
-    """
-    hits = checked(tensors, ("hits",))["hits"]
-    if (hits < 0).any():
-        raise InputError("tensor 'hits' holds counts and must not be negative.")
-    shared = bool((hits == hits[0]).all()) and hits.any()
-    rows, names = (hits[:1], ["shared by\nall classes"]) if shared else (hits, _NAMES)
-    slots = hits.shape[1]
-    figure = style.new_figure(11.5, 2.2 if shared else 3.7, layout="constrained")
-    figure.suptitle(_headed("Slot usage", title), x=0.005, ha="left", fontsize=11, fontweight="bold")
-    grid, counts, balance = figure.subplots(1, 3, width_ratios=(2.1, 1, 1))
-    ordered = -np.sort(-rows, axis=1)
-    top = max(float(rows.max()), 2.0)
-    image = grid.imshow(
-        np.where(ordered > 0, ordered, np.nan),
-        aspect="auto",
-        cmap=grey_where_absent("viridis"),
-        norm=LogNorm(1, top),
-        interpolation="nearest",
-    )
-    bar = figure.colorbar(image, ax=grid, pad=0.02)
-    bar.set_label("hits (log)")
-    bar.ax.yaxis.set_major_locator(_few_ticks())
-    bar.ax.yaxis.set_major_formatter(lambda value, _position: f"{value:g}")
-    bar.ax.yaxis.set_minor_formatter(lambda *_: "")
-    grid.set_title("hits of each slot, most used first (grey: never)")
-    grid.set_xlabel("slot, sorted within its class")
-    used = (rows > 0).sum(axis=1)
-    total = rows.sum(axis=1, keepdims=True)
-    perplexity = np.where(total[:, 0] > 0, np.exp(entropy(rows / np.maximum(total, 1))), 0.0)
-    colours = [style.ACCENT] if shared else COLOURS_14 / 255
-    for axes, values, name in (
-        (counts, used, "slots ever hit"),
-        (balance, perplexity, "perplexity of the hits"),
-    ):
-        axes.barh(range(len(rows)), values, color=colours, edgecolor=style.MUTED, linewidth=0.4)
-        axes.axvline(slots, color=style.INK, linewidth=0.8)
-        for row, value in enumerate(values):
-            axes.text(
-                value,
-                row,
-                f" {value:.0f}" if name.startswith("slots") else f" {value:.1f}",
-                va="center",
-                fontsize=7,
-            )
-        axes.set_xlim(0, slots * 1.12)
-        axes.set_title(name)
-        axes.set_xlabel(f"of {slots} (line)")
-    for axes, show in ((grid, True), (counts, False), (balance, False)):
-        _class_axis(axes, names=show, labels=names)
     return figure
 
 
@@ -240,7 +123,7 @@ def correlation_panel(tensors: Mapping[str, np.ndarray], *, patch: int | None = 
     weights = t["attention"][patch]
     size = t["image"].shape[0]
     figure = style.new_figure(11.5, 3.3, layout="constrained")
-    figure.suptitle(_headed(f"Correlation of patch {patch}", title), x=0.005, ha="left", fontsize=11, fontweight="bold")
+    figure.suptitle(headed(f"Correlation of patch {patch}", title), x=0.005, ha="left", fontsize=11, fontweight="bold")
     where, taken, over, width = figure.subplots(1, 4)
     _show(where, masked_input(t["image"], t["mask"]), "the patch (framed)", "")
     extent = (-0.5, t["image"].shape[1] - 0.5, size - 0.5, -0.5)
@@ -286,7 +169,7 @@ def spade_panel(tensors: Mapping[str, np.ndarray], *, title: str = "") -> Figure
     keys = [f"spade{i}_{kind}" for kind in ("gamma", "beta") for i in (1, 2, 3)]
     t = checked(tensors, ("enhanced", "mask_grid", *keys))
     figure = style.new_figure(11.0, 5.0, layout="constrained")
-    figure.suptitle(_headed("SPADE inputs", title), x=0.005, ha="left", fontsize=11, fontweight="bold")
+    figure.suptitle(headed("SPADE inputs", title), x=0.005, ha="left", fontsize=11, fontweight="bold")
     axes = figure.subplots(2, 4)
     _show(
         axes[0, 0],
@@ -324,7 +207,7 @@ def error_panel(tensors: Mapping[str, np.ndarray], *, title: str = "") -> Figure
     # One pixel that is wholly wrong must not make all others look right.
     top = max(float(np.percentile(errors["completed"][inside], 99)) if inside.any() else 1.0, 1.0)
     figure = style.new_figure(11.5, 3.1, layout="constrained")
-    figure.suptitle(_headed("Errors", title), x=0.005, ha="left", fontsize=11, fontweight="bold")
+    figure.suptitle(headed("Errors", title), x=0.005, ha="left", fontsize=11, fontweight="bold")
     axes = figure.subplots(1, 4)
     _show(axes[0], t["image"], "ground truth", "")
     _show(axes[1], t["completed"], "completed", f"{psnr(t['completed'], t['image']):.1f} dB")
@@ -346,10 +229,6 @@ def error_panel(tensors: Mapping[str, np.ndarray], *, title: str = "") -> Figure
     return figure
 
 
-def _headed(what: str, title: str) -> str:
-    return f"{what}: {title}" if title else what
-
-
 def _show(axes: Axes, image: np.ndarray | None, title: str, note: str) -> None:
     """A picture without ticks; with image None only the decoration of what is drawn already."""
     if image is not None:
@@ -360,15 +239,3 @@ def _show(axes: Axes, image: np.ndarray | None, title: str, note: str) -> None:
     axes.set_yticks([])
     for spine in axes.spines.values():
         spine.set_visible(False)
-
-
-def _class_axis(axes: Axes, *, names: bool = True, labels: list[str] | None = None) -> None:
-    """Classes downwards on the y axis, as in a matrix."""
-    labels = _NAMES if labels is None else labels
-    axes.set_ylim(len(labels) - 0.5, -0.5)
-    axes.set_yticks(range(len(labels)), labels if names else [""] * len(labels))
-    axes.tick_params(axis="y", length=0)
-
-
-def _few_ticks() -> LogLocator:
-    return LogLocator(subs=(1, 2, 5), numticks=6)

@@ -75,7 +75,9 @@ class Coarse(Settings):
 class FirstStage(Settings):
     """Coarse faces and labels of a fixed table of training pairs, computed once for all runs on a data set."""
 
-    pairs: NonNegative = Field(0, description="training pairs in the table; 0 = new masks, and the first stage in each step")
+    pairs: NonNegative = Field(
+        0, description="training pairs in the table; 0 = new masks, and the first stage in each step"
+    )
     datasets: tuple[str, ...] = ("celebahq", "ffhq")
 
 

@@ -1,7 +1,8 @@
 """The named intermediate tensors that the dataflow figures and the inspection panels draw.
 
-A method hands over one dict of NumPy arrays for one image, without batch axis. `MDRNET` and `INCO2` list
-every key with its shape and meaning; `checked` refuses a dict that does not fit, before anything is drawn.
+One dict of NumPy arrays for one image, without batch axis. `MDRNET` and `INCO2` list every key with its shape and
+meaning; `mdrnet_tensors` and `coordination_tensors` make them of one pass through a trained network; `checked` refuses
+a dict that does not fit, before anything is drawn. Importing this module imports no torch: drawing needs arrays only.
 
 Letters in shapes: H, W image; h, w feature grid; c style channels; k = query/key channels of correlation
 mining; n = 14 classes; m slots (of one class's block, or of the shared memory); N patches of the feature
@@ -13,10 +14,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from replication.data.labels import CLASSES_14
 from replication.errors import InputError
+from replication.methods import Inside
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -124,3 +131,127 @@ def _values(key: str, array: np.ndarray, spec: Spec) -> np.ndarray:
     if spec.kind in ("mask", "flag") and not np.isin(array, (0, 1)).all():
         raise InputError(f"tensor {key!r} must hold only 0 and 1.")
     return array.astype(np.uint8)
+
+
+def mdrnet_tensors(inside: Inside) -> dict[str, np.ndarray]:
+    """All tensors of one pair through a trained network, as `MDRNET` names them; what an ablation lacks is absent."""
+    return picture_tensors(inside) | memory_tensors(inside) | mining_tensors(inside) | modulation_tensors(inside)
+
+
+def picture_tensors(inside: Inside) -> dict[str, np.ndarray]:
+    """Pictures, masks, labels and feature maps of the pass, and its correlation of patches where it has one."""
+    t, labels = inside.trace, _integers(inside.trace.classes[0])
+    tensors = {
+        "image": _picture(inside.batch["image"]),
+        "mask": _integers(t.mask[0, 0]),
+        "coarse": _picture(t.coarse),
+        "labels": labels,
+        "mask_grid": _integers(t.hole[0, 0]),
+        "labels_grid": labels[::2, ::2],
+        "style": _array(t.style[0]),
+        "fused": _array(t.fused[0]),
+        "enhanced": _array(t.guide[0]),
+        "refined": _picture(t.raw),
+        "completed": _picture(t.completed),
+    }
+    return tensors if t.correlation is None else tensors | {"attention": _array(t.correlation[0])}
+
+
+def memory_tensors(inside: Inside) -> dict[str, np.ndarray]:
+    """What the memory is asked and answers; empty where the network has none."""
+    t, memory = inside.trace, inside.inpainter.network.memory
+    if memory is None:
+        return {}
+    return {
+        "queries": _array(t.query[0]),
+        "queries_present": _integers(t.present[0]),
+        "values": _array(t.value[0]),
+        "values_present": _integers(t.visible[0]),
+        "weights": _array(t.read_weights[0]),
+        "reads": _array(t.read[0]),
+        "hits": _array(memory.hits.expand(len(CLASSES_14), -1)),
+    }
+
+
+def mining_tensors(inside: Inside) -> dict[str, np.ndarray]:
+    """Query, key, value and update of correlation mining, computed again; empty where the network has none."""
+    from replication.layers.correlation_mining import fold_patches, unfold_patches
+
+    mining, fused = inside.inpainter.network.mining, inside.trace.fused
+    if mining is None:
+        return {}
+    value = mining.value(fused)
+    taken = inside.trace.correlation.to(value.dtype) @ unfold_patches(value, mining.patch)
+    return {
+        "mcm_query": _array(mining.query(fused)[0]),
+        "mcm_key": _array(mining.key(fused)[0]),
+        "mcm_value": _array(value[0]),
+        "mcm_update": _array(fold_patches(taken, mining.patch, *fused.shape[-2:])[0]),
+    }
+
+
+def modulation_tensors(inside: Inside) -> dict[str, np.ndarray]:
+    """Scale and shift of the three SPADE blocks, computed again."""
+    tensors, size = {}, inside.trace.raw.shape[-1]
+    for number, divisor in ((1, 4), (2, 2), (3, 1)):
+        block = getattr(inside.inpainter.network.refinement, f"spade_{number}")
+        gamma, beta = block.spade_0.modulation(inside.trace.guide, (size // divisor, size // divisor))
+        tensors |= {f"spade{number}_gamma": _array(gamma[0]), f"spade{number}_beta": _array(beta[0])}
+    return tensors
+
+
+def coordination_tensors(inside: Inside) -> dict[str, np.ndarray]:
+    """The tensors of the InCo2 loss of one pair, as `INCO2` names them: of the real image and of the raw output R.
+
+    Raises:
+        InputError: the reconstruction network was not trained yet.
+    """
+    from replication.data.labels import to_14
+    from replication.layers.region_pooling import region_pool
+    from replication.losses.coordination import region_weights
+
+    image, mask, output = inside.batch["image"], inside.batch["mask"], inside.trace.raw
+    encoder, parser = inside.inpainter.encoder, inside.inpainter.first_stage.parser
+    n, labels = len(CLASSES_14), to_14(parser.labels(image))
+    real, ours = encoder(image), encoder(output)
+    weights = region_weights(labels, mask, tuple(real.shape[-2:]), n)
+    (rows_real, present), (rows_ours, _) = region_pool(real, weights), region_pool(ours, weights)
+
+    def similarities(rows: Tensor) -> tuple[Tensor, Tensor]:
+        products = rows[0, :n] @ rows[0].T / real.shape[1]
+        return products[:, :n], products[:, n:]
+
+    (intra_real, inter_real), (intra_ours, inter_ours) = similarities(rows_real), similarities(rows_ours)
+    hole, known = present[0, :n], present[0, n:]
+    return {
+        "real": _picture(image),
+        "inpainted": _picture(output),
+        "mask": _integers(mask[0, 0]),
+        "labels": _integers(labels[0]),
+        "features_real": _array(real[0]),
+        "features_inpainted": _array(ours[0]),
+        "hole_real": _array(rows_real[0, :n]),
+        "hole_inpainted": _array(rows_ours[0, :n]),
+        "known_real": _array(rows_real[0, n:]),
+        "known_inpainted": _array(rows_ours[0, n:]),
+        "intra_real": _array(intra_real),
+        "intra_inpainted": _array(intra_ours),
+        "inter_real": _array(inter_real),
+        "inter_inpainted": _array(inter_ours),
+        "intra_valid": _integers(hole[:, None] & hole[None]),
+        "inter_valid": _integers(hole[:, None] & known[None]),
+    }
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    return tensor.detach().float().cpu().numpy()
+
+
+def _integers(tensor: Tensor) -> np.ndarray:
+    return tensor.cpu().numpy().astype(np.uint8)
+
+
+def _picture(tensor: Tensor) -> np.ndarray:
+    from replication.data.loader import tensor_to_images
+
+    return tensor_to_images(tensor)[0]

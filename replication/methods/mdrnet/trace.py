@@ -25,7 +25,9 @@ class MDRNetTrace(Trace):
     present: Tensor = tensor("flags", "classes that are in S", names=CLASSES_14)
     value: Tensor = tensor("vectors", "V: F_s pooled over the known part of each class (n, c)", names=CLASSES_14)
     visible: Tensor = tensor("flags", "classes that are in the known part of S", names=CLASSES_14)
-    read_weights: Tensor = tensor("matrix", "a, what each class reads of each slot (n, m); rows sum to 1")
+    read_weights: Tensor = tensor(
+        "matrix", "a, what each class reads of each slot (n, m); rows sum to 1", names=CLASSES_14
+    )
     read: Tensor = tensor("vectors", "Q^, the memory reads (n, c)", names=CLASSES_14)
     fused: Tensor = tensor("map", "F_fuse: memory reads in the hole, V elsewhere, by class")
     correlation: Tensor = tensor("matrix", "A, correlation of patches (N, N); a row is a patch that receives")

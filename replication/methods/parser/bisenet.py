@@ -53,13 +53,17 @@ class BasicBlock(nn.Module):
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, 1, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(out_channels)
         self.downsample = None
+        # A 1x1 convolution with a stride reads one pixel in so many: taking these first is the same function. Narrow
+        # ones run so because of torch 2.15.0: on CPUs without AVX-512, strided, in channels last and with fewer than 8
+        # channels, the gradient of the weight differed from call to call, and the process could end with a broken heap.
+        self.taken = stride if in_channels < 8 else 1
         if stride != 1 or in_channels != out_channels:
             self.downsample = nn.Sequential(
-                nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), nn.BatchNorm2d(out_channels)
+                nn.Conv2d(in_channels, out_channels, 1, stride // self.taken, bias=False), nn.BatchNorm2d(out_channels)
             )
 
     def forward(self, x: Tensor) -> Tensor:
-        shortcut = x if self.downsample is None else self.downsample(x)
+        shortcut = x if self.downsample is None else self.downsample(x[:, :, :: self.taken, :: self.taken])
         x = F.relu(self.bn1(self.conv1(x)), inplace=True)
         return F.relu(self.bn2(self.conv2(x)) + shortcut, inplace=True)
 

@@ -8,8 +8,12 @@ METHOD = Method(
     title="face parser (BiSeNet)",
     paper="Yu et al. 2018, BiSeNet",
     settings=ParserSettings,
-    parts=(Part(ONLY_PART, "replication.methods.parser.training", fields=frozenset({"parsing"}), holes=False),),
+    parts=(
+        Part(
+            ONLY_PART, "replication.methods.parser.training", fields=frozenset({"parsing"}), holes=False, together=False
+        ),
+    ),
     module="replication.methods.parser.opening",
     inpaints=False,
-    panels=(),
+    training_panel="replication.methods.parser.panels:labels_of_faces",
 )

@@ -44,9 +44,7 @@ class PConvInpainter:
         """Input, raw output and completion."""
         image, mask = batch["image"], batch["mask"]
         raw = self.coarse(image, mask)
-        return PConvTrace(
-            masked_input=hide(image, mask), mask=mask, raw=raw, completed=composite(raw, image, mask)
-        )
+        return PConvTrace(masked_input=hide(image, mask), mask=mask, raw=raw, completed=composite(raw, image, mask))
 
 
 def open_run(trained: TrainedRun) -> PConvInpainter:

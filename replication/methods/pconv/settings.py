@@ -45,7 +45,10 @@ class PConvSettings(MethodSettings):
         """Every level halves the image."""
         if image_size % 2**self.levels:
             multiple = f"2^{self.levels} = {2**self.levels}"
-            yield "levels", f"image_size {image_size} must be a multiple of {multiple}; take another size, or fewer levels"
+            yield (
+                "levels",
+                f"image_size {image_size} must be a multiple of {multiple}; take another size, or fewer levels",
+            )
 
     def stated_by_the_paper(self, run: str) -> dict[str, tuple[Any, Any]]:
         """What ShowFace says of it."""

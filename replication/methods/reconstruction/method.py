@@ -8,7 +8,8 @@ METHOD = Method(
     title="reconstruction autoencoder",
     paper="showface",
     settings=ReconstructionSettings,
-    parts=(Part(ONLY_PART, "replication.methods.reconstruction.training", holes=False),),
+    parts=(Part(ONLY_PART, "replication.methods.reconstruction.training", holes=False, together=False),),
     module="replication.methods.reconstruction.opening",
     inpaints=False,
+    training_panel="replication.methods.reconstruction.panels:rebuilt_faces",
 )

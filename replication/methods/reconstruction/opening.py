@@ -8,6 +8,11 @@ from replication.methods.reconstruction.network import ReconstructionEncoder, Re
 
 def open_run(trained: TrainedRun) -> ReconstructionEncoder:
     """The frozen encoder on the run's device."""
+    return ReconstructionEncoder(open_autoencoder(trained)).to(trained.device)
+
+
+def open_autoencoder(trained: TrainedRun) -> ReconstructionNetwork:
+    """Encoder and decoder in evaluation mode, on the CPU."""
     autoencoder = ReconstructionNetwork(trained.settings.width)
     autoencoder.load_state_dict(trained.weights(ONLY_PART))
-    return ReconstructionEncoder(autoencoder).to(trained.device)
+    return autoencoder.eval()

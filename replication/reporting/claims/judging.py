@@ -1,13 +1,13 @@
 """Every claim of the papers, judged twice: on the numbers that its paper prints, and on what was measured here.
 
 The same executable check runs on both. On measured numbers it runs on joint draws (a bootstrap over the test images,
-and over training seeds where there are several), so that a statement about many experiments gets one probability.
+and over training seeds where there are several), so that a statement about many runs gets one probability.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,10 @@ import pandas as pd
 
 from replication.atomic import write_text
 from replication.errors import InputError
-from replication.papers import PAPERS, load_checks, load_claims, load_rows, load_tables
+from replication.papers import PAPERS, Layout, dataset_names, load_checks, load_claims, load_layouts, load_tables
 from replication.papers.checks import Cell, Check, Conjunction, Values, listed, run
-from replication.reporting.tables.conditions import DATASET_NAMES, is_comparable, made_by, provenance, stand_in
+from replication.reporting.placement import Row, rows_of
+from replication.reporting.tables.conditions import conditions_of, is_comparable, made_by, stand_in
 
 DRAWS = 10_000
 """Draws per number: a probability of 0.95 is then known to 0.005 (two standard errors), and a part that holds in none
@@ -40,13 +41,13 @@ COLUMNS = (
     "measured_evidence",
     "probability",
     "verdict",
-    "experiments",
+    "runs",
     "profile",
     "comparable",
 )
 
-Metrics = Mapping[str, Mapping[str, Any]]  # experiment -> its metrics file
-Draws = Mapping[tuple[str, str, str], np.ndarray]  # (experiment, bucket, metric) -> (draws,)
+Metrics = Mapping[str, Mapping[str, Any]]  # run -> its metrics file
+Draws = Mapping[tuple[str, str, str], np.ndarray]  # (run, bucket, metric) -> (draws,)
 
 _NOT_MEASURED = {
     "print": "it is about the paper's own print",
@@ -65,28 +66,38 @@ class _Judgement:
 
 def claim_metrics() -> frozenset[str]:
     """Names in metrics files of all metrics that a check reads: FD beside FID."""
-    read = {cell.metric for paper in PAPERS for check in load_checks(paper).values() for cell in check.cells}
+    read = {cell.metric for cell in _cells_read()}
     return frozenset(read | {"FD"} if "FID" in read else read)
+
+
+def claim_buckets() -> frozenset[str]:
+    """Names of all buckets that a check reads."""
+    return frozenset(cell.mask_ratio for cell in _cells_read())
+
+
+def _cells_read() -> Iterator[Cell]:
+    return (cell for paper in PAPERS for check in load_checks(paper).values() for cell in check.cells)
 
 
 def judge_claims(metrics: Metrics, draws: Draws) -> pd.DataFrame:
     """One row a claim, in the order of PAPERS and of each paper: columns COLUMNS.
 
-    metrics: the metrics files of what was evaluated. draws: (experiment, bucket, metric) -> (draws,) joint draws of
+    metrics: the metrics files of what was measured. draws: (run, bucket, metric) -> (draws,) joint draws of
     the true value, the metric under its own name (FD or FID); a number without draws counts as missing.
     probability: share of the draws in which the whole check holds; NaN where the claim was not judged. A claim of
-    many parts can have a low one and be "not resolved": see `Check.refutation`. experiments:
-    those that the claim reads and that were evaluated, separated by "; ". Raises InputError for draws that are not
+    many parts can have a low one and be "not resolved": see `Check.refutation`. runs:
+    those that the claim reads and that were measured, separated by "; ". Raises InputError for draws that are not
     finite or not equally many.
     """
     _check_draws(draws)
     records = {name: made_by(file) for name, file in metrics.items()}
     rows = []
     for paper in PAPERS:
-        checks, tables, measured_by = load_checks(paper), load_tables(paper), load_rows(paper)
+        checks, tables = load_checks(paper), load_tables(paper)
+        measured_by, layouts = rows_of(paper), load_layouts(paper)
         for claim in load_claims(paper).itertuples():
             check = checks[claim.id]
-            measured = _Measured(check, measured_by, metrics, draws, records)
+            measured = _Measured(check, measured_by, layouts, metrics, draws, records)
             judgement = measured.judge(claim.kind)
             rows.append(
                 (
@@ -101,7 +112,7 @@ def judge_claims(metrics: Metrics, draws: Draws) -> pd.DataFrame:
                     ),
                     judgement.probability,
                     judgement.verdict,
-                    "; ".join(measured.experiments),
+                    "; ".join(measured.runs),
                     "; ".join(sorted({str(record.get("profile")) for record in records.values()})),
                     bool(records) and all(map(is_comparable, records.values())),
                 )
@@ -115,28 +126,29 @@ class _Measured:
     def __init__(
         self,
         check: Check,
-        measured_by: Mapping[tuple[int, str, str], str],
+        measured_by: Mapping[Row, str],
+        layouts: Mapping[int, Layout],
         metrics: Metrics,
         draws: Draws,
         records: Mapping[str, Mapping[str, Any]],
     ) -> None:
         self.check = check
-        self._metrics, self._measured_by = metrics, measured_by
+        self._metrics, self._measured_by, self._layouts = metrics, measured_by, layouts
         values, drawn, self._names = {}, {}, set()
         for cell in check.cells:
-            experiment = self._experiment(cell)
-            bucket = metrics.get(experiment, {}).get(cell.mask_ratio, {})
+            name_of_run = self._run(cell)
+            bucket = metrics.get(name_of_run, {}).get(cell.mask_ratio, {})
             name = "FD" if cell.metric == "FID" and "FID" not in bucket else cell.metric
-            if bucket.get(name) is not None and (experiment, cell.mask_ratio, name) in draws:
+            if bucket.get(name) is not None and (name_of_run, cell.mask_ratio, name) in draws:
                 values[cell] = float(bucket[name])
-                drawn[cell] = draws[experiment, cell.mask_ratio, name]
+                drawn[cell] = draws[name_of_run, cell.mask_ratio, name]
                 self._names.add(name)
         self.values, self.draws = Values.of(values), Values.of(drawn)
-        planned = dict.fromkeys(self._experiment(cell) for cell in check.cells)
-        self.experiments = tuple(name for name in planned if name in metrics)
-        self.records = {name: records[name] for name in self.experiments}
+        planned = dict.fromkeys(self._run(cell) for cell in check.cells)
+        self.runs = tuple(name for name in planned if name in metrics)
+        self.records = {name: records[name] for name in self.runs}
 
-    def _experiment(self, cell: Cell) -> str:
+    def _run(self, cell: Cell) -> str:
         return self._measured_by.get((cell.table, cell.dataset, cell.method), "")
 
     def judge(self, kind: str) -> _Judgement:
@@ -146,10 +158,11 @@ class _Measured:
             missing = self.check.outcome(self.draws).missing
             why = "Not comparable: the amount belongs to the paper's data and training."
             return _Judgement("not comparable", None, f"{why} {self._missing_sentence(missing)}".strip())
-        ablation = all(cell.table != 1 for cell in self.check.cells)
-        header = provenance(self.records, same_schedule=ablation)
+        layouts = [self._layouts.get(cell.table) for cell in self.check.cells]
+        same = all(layout is not None and layout.same_schedule for layout in layouts)
+        header = conditions_of(self.records, same_schedule=same)
         if not header.comparable_rows or {"FD", "FID"} <= self._names:
-            why = listed(header.differences) or "some experiments have FD and some FID"
+            why = listed(header.differences) or "some runs have FD and some FID"
             return _Judgement("not comparable", None, f"Not comparable: {why}.")
         possible, missing = self.check.outcome(self.draws)
         probability = float(np.mean(possible))
@@ -173,7 +186,7 @@ class _Measured:
         if isinstance(self.check, Conjunction):
             text += self._certainty(self.check) if text else ""
         for record in self.records.values():
-            paper_name = DATASET_NAMES.get(str(record.get("dataset")))
+            paper_name = dataset_names().get(str(record.get("dataset")))
             if paper_name and not is_comparable(record):
                 other = record.get("dataset_title") or stand_in(
                     str(record.get("profile")), record.get("dataset_source")
@@ -197,30 +210,28 @@ class _Measured:
         return f"{words[:1].upper()}{words[1:]}." if words else ""
 
     def _missing_words(self, missing: Iterable[Cell]) -> str:
-        """Which experiment, or which number of it, is not there."""
+        """Which run, or which number of it, is not there."""
         unplanned, absent, lacking = {}, {}, {}
         for cell in missing:
-            experiment = self._experiment(cell)
-            if not experiment:
+            one = self._run(cell)
+            if not one:
                 unplanned[cell.method] = None
-            elif experiment not in self._metrics:
-                absent[experiment] = None
+            elif one not in self._metrics:
+                absent[one] = None
             else:
-                lacking[f"experiment {experiment} has no {cell.metric} at {cell.mask_ratio}"] = None
-        parts = [f"no experiment measures {', '.join(unplanned)}"] if unplanned else []
-        parts += [f"experiment {name} was not evaluated" for name in absent]
+                lacking[f"run {one} has no {cell.metric} at {cell.mask_ratio}"] = None
+        parts = [f"no run measures {', '.join(unplanned)}"] if unplanned else []
+        parts += [f"run {name} was not measured" for name in absent]
         return listed([*parts, *lacking], 6)
 
 
 def _check_draws(draws: Draws) -> None:
     lengths = Counter(len(values) for values in draws.values())
-    for (experiment, bucket, metric), values in draws.items():
+    for (one, bucket, metric), values in draws.items():
         if len(values) != lengths.most_common(1)[0][0]:
-            raise InputError(
-                f"{experiment}, {bucket}, {metric}: {len(values)} draws, but other numbers have more or fewer."
-            )
+            raise InputError(f"{one}, {bucket}, {metric}: {len(values)} draws, but other numbers have more or fewer.")
         if not np.isfinite(values).all():
-            raise InputError(f"{experiment}, {bucket}, {metric}: the draws hold NaN or infinity; evaluate it again.")
+            raise InputError(f"{one}, {bucket}, {metric}: the draws hold NaN or infinity; evaluate it again.")
 
 
 def write_claims_csv(claims: pd.DataFrame, path: str | Path) -> Path:

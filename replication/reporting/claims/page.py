@@ -15,7 +15,7 @@ from replication.papers import PAPERS, load_claims, load_suspicious, load_unknow
 from replication.papers.checks import label
 from replication.reporting.claims.judging import CONTRADICTED, DRAWS, SUPPORTED, VERDICTS
 from replication.reporting.site.style import CLAIMS_STYLE
-from replication.reporting.tables.conditions import provenance
+from replication.reporting.tables.conditions import conditions_of
 
 # Words carry the verdict; sign and colour only repeat it.
 _SIGNS = {"supported": "✓", "contradicted": "✗", "not resolved": "≈", "not run": "○", "not comparable": "≠"}
@@ -26,7 +26,7 @@ def claims_html(claims: pd.DataFrame, metrics: Mapping[str, Mapping[str, Any]], 
     """The page's body. claims: as `judge_claims` returns them; metrics: the files that they were judged with; root:
     relative path to `reports/` ("" for the site) that links to runs start with.
     """
-    header = provenance(metrics)
+    header = conditions_of(metrics)
     parts = ['<div class="claims">']
     if header.notice:
         parts.append(f'<p class="notice" role="note">{html.escape(header.notice)}</p>')
@@ -83,11 +83,11 @@ def _reading(metrics: Mapping[str, Mapping[str, Any]]) -> str:
     )
     return (
         f"<p>One executable check per claim runs on the printed tables and on the measured ones. P is the share of "
-        f"{DRAWS:,} joint draws (a bootstrap over the test images, the same images for all experiments on one data "
+        f"{DRAWS:,} joint draws (a bootstrap over the test images, the same images for all runs on one data "
         f"set) in which the whole check holds, all its comparisons at once: <b>supported</b> from {SUPPORTED}. "
         f"<b>Contradicted</b>: one comparison by itself fails beyond chance (p at most {CONTRADICTED} after "
         f"Bonferroni's correction for the number of comparisons in the claim). <b>Not resolved</b>: neither. {luck} "
-        f"<b>Not run</b>: an experiment or a number that the check needs is missing (unless what is there refutes the "
+        f"<b>Not run</b>: a run or a number that the check needs is missing (unless what is there refutes the "
         f"claim, or the claim is about each method by itself), or the claim is about the paper's print or a count. "
         f"<b>Not comparable</b>: the claim is an amount that belongs to the paper's data.</p>"
     )
@@ -106,7 +106,7 @@ def _claim_table(claims: pd.DataFrame, root: str) -> str:
             f'<td data-head="The paper\'s own numbers">{_paper_badge(claim.paper_supports)}'
             f"{_evidence(claim.paper_evidence)}</td>\n"
             f'<td data-head="Measured here">{_badge(claim.verdict)}{_probability(claim)}'
-            f"{_evidence(claim.measured_evidence)}{_runs(claim.experiments, root)}</td>\n</tr>"
+            f"{_evidence(claim.measured_evidence)}{_runs(claim.runs, root)}</td>\n</tr>"
         )
     profile = claims.profile.iloc[0]
     here = f"Measured here (profile {html.escape(profile)})" if profile else "Measured here"
@@ -159,9 +159,9 @@ def _probability(claim: Any) -> str:
     return f' <span class="p">{words}</span>{scale}'
 
 
-def _runs(experiments: str, root: str) -> str:
-    """Links to the evaluation and the metrics file of each experiment."""
-    names = [name for name in experiments.split("; ") if name]
+def _runs(runs: str, root: str) -> str:
+    """Links to the evaluation and the metrics file of each run."""
+    names = [name for name in runs.split("; ") if name]
     links = [
         f'<a href="{_url(root, f"notebooks/evaluate/{name}.html")}">{html.escape(name)}</a> '
         f'(<a href="{_url(root, f"metrics/{name}.json")}" aria-label="numbers of {html.escape(name)}">numbers</a>)'

@@ -1,5 +1,4 @@
-"""Picture figures of ShowFace: samples (Figure 1), methods (5), module and loss ablation (6, 7), memory sizes
-(Table 4).
+"""Picture figures of a paper: samples of one run a data set, and runs side by side on the same pairs.
 
 The pictures are the composites that were evaluated, on the stored pairs. Which pairs are shown depends on
 their hole ratio alone, never on the result: see `choose_pairs`.
@@ -8,7 +7,7 @@ their hole ratio alone, never on the result: see `choose_pairs`.
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,21 +17,22 @@ from matplotlib.figure import Figure
 
 from replication.drawing.pictures import Tile, masked_input, picture_grid, psnr
 from replication.errors import InputError
-from replication.reporting.tables.conditions import DATASET_NAMES, dataset_label
+from replication.papers import PlannedFigure
+from replication.reporting.placement import Column
 
-LARGE_HOLES = ("40-60%",)
+PAIRS_PER_ROW = 2  # of a samples figure
 CHOICE = "Rows: evenly over the hole ratio of the stored sample pairs, each face at most once; not by result."
 
 
 @dataclass(frozen=True)
 class Samples:
-    """The stored samples of one experiment, K = k pairs of every bucket.
+    """The stored samples of one run, K = k pairs of every bucket.
 
     pairs: bucket,image_row,image_id,mask_row,ratio (K rows); images, completed: uint8 (K,S,S,3);
     masks: uint8 (K,S,S), 1 = hole.
     """
 
-    experiment: str
+    run: str
     dataset: str
     pairs: pd.DataFrame
     images: np.ndarray
@@ -40,15 +40,15 @@ class Samples:
     completed: np.ndarray
 
 
-def load_samples(experiment: str, dataset: str, *, results: str | Path, prepared: str | Path) -> Samples | None:
-    """Samples of `results/<experiment>/seed_0/samples.npz` with their images, masks and pairs from `prepared`.
+def load_samples(run: str, dataset: str, protocol: str, *, results: Path, prepared: Path) -> Samples | None:
+    """Samples of `results/<run>/seed_0/samples.npz` with their images, holes and pairs from `prepared`.
 
-    None when the experiment was not run. Raises InputError when the files do not fit each other.
+    None when the run was not measured. Raises InputError when the files do not fit each other.
     """
     from replication.data.masks import MaskStore
     from replication.data.store import FaceStore
 
-    path = Path(results) / experiment / "seed_0" / "samples.npz"
+    path = results / run / "seed_0" / "samples.npz"
     if not path.is_file():
         return None
     try:
@@ -56,19 +56,24 @@ def load_samples(experiment: str, dataset: str, *, results: str | Path, prepared
             composites = {bucket: stored[bucket] for bucket in stored.files}
     except (ValueError, OSError, zipfile.BadZipFile) as error:
         raise InputError(f"{path} cannot be read as an archive of arrays ({error}).") from error
-    pairs = pd.read_csv(Path(prepared) / "pairs" / f"{dataset}.csv")
+    table = prepared / "pairs" / protocol / f"{dataset}.csv"
+    pairs = pd.read_csv(table, dtype={"image_id": str, "bucket": str}, keep_default_na=False)
     chosen = [pairs[pairs.bucket == bucket].head(len(images)) for bucket, images in composites.items()]
     for part, (bucket, images) in zip(chosen, composites.items(), strict=True):
         if len(part) != len(images):
             raise InputError(f"{path} has {len(images)} samples of bucket {bucket}, but there are {len(part)} pairs.")
     pairs = pd.concat(chosen, ignore_index=True)
-    faces = FaceStore.open(Path(prepared) / dataset)
-    masks = MaskStore.open(Path(prepared) / "masks").test[pairs.mask_row.to_numpy()]
-    images = faces.images[pairs.image_row.to_numpy()]
+    faces = FaceStore.open(prepared / dataset)
+    own_holes = table.with_name(f"{dataset}_holes.npy")  # where the protocol's holes are no irregular masks
+    if own_holes.is_file():
+        holes = np.load(own_holes, mmap_mode="r")
+    else:
+        holes = MaskStore.open(prepared / "masks" / dataset).test
+    masks, images = holes[pairs.mask_row.to_numpy()], faces.images[pairs.image_row.to_numpy()]
     completed = np.concatenate(list(composites.values()))
     if completed.shape != images.shape:
         raise InputError(f"{path} holds images of shape {completed.shape}, the face store {images.shape}.")
-    return Samples(experiment, dataset, pairs, np.asarray(images), np.asarray(masks), completed)
+    return Samples(run, dataset, pairs, np.asarray(images), np.asarray(masks), completed)
 
 
 def choose_pairs(pairs: pd.DataFrame, count: int, buckets: Sequence[str] | None = None) -> list[int]:
@@ -89,31 +94,37 @@ def choose_pairs(pairs: pd.DataFrame, count: int, buckets: Sequence[str] | None 
     return [order[rank] for rank in sorted(taken)]
 
 
-def figure1(
+def samples_figure(
     samples: Mapping[str, Samples],
     *,
-    names: Mapping[str, str] = DATASET_NAMES,
+    title: str,
+    names: Mapping[str, str],
     subtitle: str = "",
     rows: int = 3,
-    pairs_per_row: int = 2,
+    buckets: Sequence[str] = (),
 ) -> Figure:
-    """Figure 1: large holes completed, with mask and ground truth (data set -> samples of the full network)."""
+    """Holes completed by one run a data set, with mask and ground truth.
+
+    samples: data set as the paper names it -> samples. names: how it is called in the figure. buckets: of the pairs to
+    choose from, where there are any of them.
+    """
     heads = ("masked input", "mask", "completed", "ground truth")
     grid, labels = [], []
     for dataset, own in samples.items():
-        chosen = _with_large_holes(own, rows * pairs_per_row)
-        for start in range(0, len(chosen), pairs_per_row):
+        wanted = list(buckets) if own.pairs.bucket.isin(list(buckets)).any() else None
+        chosen = choose_pairs(own.pairs, rows * PAIRS_PER_ROW, wanted)
+        for start in range(0, len(chosen), PAIRS_PER_ROW):
             row = []
-            for k in chosen[start : start + pairs_per_row]:
+            for k in chosen[start : start + PAIRS_PER_ROW]:
                 row += [_input(own, k), _mask(own, k), _completion(own, k), Tile(own.images[k])]
-            row += [Tile(np.full_like(own.images[0], 255))] * (len(heads) * pairs_per_row - len(row))
+            row += [Tile(np.full_like(own.images[0], 255))] * (len(heads) * PAIRS_PER_ROW - len(row))
             grid.append(row)
             labels.append(names.get(dataset, dataset))
     return picture_grid(
         grid,
-        columns=[*heads] * pairs_per_row,
+        columns=[*heads] * PAIRS_PER_ROW,
         row_labels=labels,
-        title="Figure 1. Completions of large holes",
+        title=title,
         subtitle=subtitle,
         footnote=CHOICE,
     )
@@ -123,61 +134,42 @@ def comparison_figure(
     methods: Mapping[str, Mapping[str, Samples | None]],
     *,
     title: str,
-    names: Mapping[str, str] = DATASET_NAMES,
+    names: Mapping[str, str],
     subtitle: str = "",
     rows: int = 4,
-    buckets: Sequence[str] | None = None,
+    buckets: Sequence[str] = (),
 ) -> Figure:
     """Methods side by side on the same pairs: input, mask, one column per method, ground truth.
 
-    methods: dataset -> column title -> samples, None where the experiment was not run (its column says so);
-    several data sets stand beside each other. names: how data sets are called. Raises InputError when the
-    methods of a data set were not sampled on the same pairs, or none was run.
+    methods: data set as the paper names it -> column title -> samples, None where the run was not measured (its column
+    says so); several data sets stand beside each other. names: how they are called in the figure. buckets: of the pairs
+    to choose from; none for all. Raises InputError when the runs of a data set were not sampled on the same pairs, or
+    none was measured.
     """
     blocks: list[list[list[Tile]]] = []
     heads: list[str] = []
     groups: list[tuple[str, int]] = []
     for dataset, columns in methods.items():
-        run = [own for own in columns.values() if own is not None]
-        if not run:
+        there = [own for own in columns.values() if own is not None]
+        if not there:
             continue
-        first = min(run, key=lambda own: len(own.pairs))
-        places = {own.experiment: _places(first, own) for own in run}
+        first = min(there, key=lambda own: len(own.pairs))
+        places = {own.run: _places(first, own) for own in there}
         block = []
-        for k in choose_pairs(first.pairs, rows, buckets):
+        for k in choose_pairs(first.pairs, rows, buckets or None):
             row = [_input(first, k), _mask(first, k)]
             for own in columns.values():
-                row.append(Tile(None) if own is None else _completion(own, places[own.experiment][k]))
+                row.append(Tile(None) if own is None else _completion(own, places[own.run][k]))
             block.append([*row, Tile(first.images[k])])
         blocks.append(block)
         own_heads = ["masked input", "mask", *columns, "ground truth"]
         heads += own_heads
         groups.append((names.get(dataset, dataset).replace("\n", " "), len(own_heads)))
     if not blocks:
-        raise InputError(f"{title}: none of its experiments has samples.")
+        raise InputError(f"{title}: none of its runs has samples.")
     depth = min(map(len, blocks))
     grid = [[tile for block in blocks for tile in block[i]] for i in range(depth)]
     return picture_grid(grid, columns=heads, groups=groups, title=title, subtitle=subtitle, footnote=CHOICE)
-
-
-# Experiments of each comparison figure: data set -> (column title, experiment)
-FIGURE5 = {
-    "celebahq": (("PConv", "pconv"), ("Ours", "full")),
-    "ffhq": (("PConv", "pconv_ffhq"), ("Ours", "full_ffhq")),
-}
-FIGURE6 = {"celebahq": (("w/o MREM\n+ w/o DMM", "no_mrem_no_dmm"), ("w/o MREM", "no_mrem"), ("Full", "full"))}
-FIGURE7 = {
-    "celebahq": (
-        (r"w/o $\mathcal{L}_{sem}$", "no_semantic"), (r"w/o $\mathcal{L}_{intra}$", "no_intra"),
-        (r"w/o $\mathcal{L}_{inter}$", "no_inter"), ("Full", "full"),
-    )
-}  # fmt: skip
-MEMORY_FIGURE = {
-    "celebahq": (
-        ("m = 32", "slots_32"), ("m = 64", "slots_64"), ("m = 128 (Full)", "full"), ("m = 256", "slots_256"),
-        ("m = 512", "slots_512"), ("one shared memory", "shared_memory"),
-    )
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -191,69 +183,38 @@ class Captioned:
     alt: str
 
 
-def showface_figures(
+def picture_figure(
+    planned: PlannedFigure,
+    columns: Sequence[Column],
+    samples: Callable[[str], Samples | None],
     *,
-    results: str | Path,
-    prepared: str | Path,
-    profile: str,
-    sources: Mapping[str, str] | None = None,
+    names: Mapping[str, str],
     subtitle: str = "",
-) -> list[Captioned]:
-    """Figures 1, 5, 6, 7 and the memory figure, from every experiment that has samples; others are left out.
+) -> Captioned | None:
+    """A figure of kind "samples" or "comparison", or None where none of its runs has samples.
 
-    profile, sources (data set -> "drawn" or "photos"): decide what the data sets are called (drawn faces do not
-    appear under a photo set's name).
-    subtitle: one line that says what was run (for example `Provenance.line()`), printed in every figure.
+    columns: the runs that stand in it. samples: run -> its stored samples, or None. names: data set as the paper names
+    it -> how it is called in the figure. subtitle: one line that says what was run, such as `Conditions.line()`.
+
+    Raises:
+        InputError: a samples figure has two runs on one data set, or runs were not sampled on the same pairs.
     """
-    cache: dict[tuple[str, str], Samples | None] = {}
-
-    def samples(experiment: str, dataset: str) -> Samples | None:
-        key = (experiment, dataset)
-        if key not in cache:
-            cache[key] = load_samples(experiment, dataset, results=results, prepared=prepared)
-        return cache[key]
-
-    names = {dataset: dataset_label(dataset, profile, (sources or {}).get(dataset)) for dataset in DATASET_NAMES}
-    made = []
-    full = {"celebahq": samples("full", "celebahq"), "ffhq": samples("full_ffhq", "ffhq")}
-    full = {dataset: own for dataset, own in full.items() if own is not None}
-    if full:
-        made.append(
-            Captioned(
-                "figure1",
-                figure1(full, names=names, subtitle=subtitle),
-                "Figure 1. Completions of large holes",
-                "Masked inputs (holes in light grey), masks, what the full network puts there and the real face, on "
-                f"test pairs of the largest hole bucket. PSNR of each completion below it. {CHOICE}",
-                "Grid of faces with large irregular holes, each beside its completion and the real face.",
-            )
-        )
-    for name, title, plan, large, what in (
-        ("figure5", "Figure 5. Methods side by side", FIGURE5, False, "the methods of Table 1"),
-        ("figure6", "Figure 6. Module ablation", FIGURE6, True, "the networks of Table 2"),
-        ("figure7", "Figure 7. Loss ablation", FIGURE7, True, "the networks of Table 3"),
-        ("memory_sizes", "Memory sizes (Table 4)", MEMORY_FIGURE, True, "the networks of Table 4"),
-    ):
-        methods = {d: {c: samples(e, d) for c, e in columns} for d, columns in plan.items()}
-        if not any(own for columns in methods.values() for own in columns.values()):
-            continue
-        figure = comparison_figure(
-            methods,
-            title=title,
-            names=names,
-            subtitle=subtitle,
-            buckets=("20-40%", "40-60%") if large else None,
-            rows=4 if large else 3,
-        )
-        caption = f"The same test pairs completed by {what}. Hole ratio below each input, PSNR below each "
-        f"completion. {CHOICE}"
-        made.append(Captioned(name, figure, title, caption, f"Grid of faces completed by {what}, with ground truth."))
-    return made
-
-
-def _with_large_holes(own: Samples, count: int) -> list[int]:
-    has_large = own.pairs.bucket.isin(LARGE_HOLES).any()
-    return choose_pairs(own.pairs, count, LARGE_HOLES if has_large else None)
+    found = {column: samples(column.run) for column in columns}
+    if not any(found.values()):
+        return None
+    common = {"title": planned.title, "names": names, "subtitle": subtitle, "rows": planned.rows}
+    if planned.kind == "samples":
+        datasets = [column.dataset for column in columns]
+        if double := [name for name in datasets if datasets.count(name) > 1]:
+            raise InputError(f"{planned.title}: has room for one run on {double[0]}, and several name it")
+        own = {column.dataset: one for column, one in found.items() if one is not None}
+        figure = samples_figure(own, buckets=planned.buckets, **common)
+    else:
+        methods: dict[str, dict[str, Samples | None]] = {}
+        for column, one in found.items():
+            methods.setdefault(column.dataset, {})[column.title] = one
+        figure = comparison_figure(methods, buckets=planned.buckets, **common)
+    return Captioned(planned.name, figure, planned.title, f"{planned.caption} {CHOICE}", planned.alt)
 
 
 def _input(own: Samples, k: int) -> Tile:
@@ -274,7 +235,5 @@ def _places(first: Samples, own: Samples) -> dict[int, int]:
     where = {tuple(pair): k for k, pair in enumerate(own.pairs[key].itertuples(index=False))}
     places = {k: where.get(tuple(pair)) for k, pair in enumerate(first.pairs[key].itertuples(index=False))}
     if None in places.values():
-        raise InputError(
-            f"experiments {first.experiment} and {own.experiment} were not sampled on the same pairs of {own.dataset}."
-        )
+        raise InputError(f"runs {first.run} and {own.run} were not sampled on the same pairs of {own.dataset}.")
     return places

@@ -15,20 +15,19 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import pandas as pd
-
 from replication.atomic import write_text
 from replication.drawing.style import read_description
 from replication.errors import InputError
-from replication.reporting.costs import costs_html
+from replication.papers import PAPERS, load_figures
+from replication.reporting.site.choices import Choice, choices_html
+from replication.reporting.site.runs import ShownRun, runs_html
 from replication.reporting.site.style import CLAIMS_STYLE, STYLE
-from replication.reporting.tables.conditions import provenance
-from replication.reporting.tables.formats import provenance_html, to_html
+from replication.reporting.tables.conditions import conditions_of, made_by
+from replication.reporting.tables.formats import conditions_html, table_anchor, to_html
 from replication.reporting.tables.results import ResultTable
 
-# The order of figures on the page; others follow by name.
-_ORDER = ("figure1", "figure2", "figure3", "figure4", "figure5", "figure6", "figure7", "memory_sizes")
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+_CURVES = "curves"  # folder of the training curves beside those of the papers
 
 
 @dataclass(frozen=True)
@@ -44,33 +43,35 @@ def build_site(
     *,
     reports: str | Path,
     tables: Sequence[ResultTable],
-    costs: pd.DataFrame | None = None,
+    runs: Sequence[ShownRun] = (),
+    choices: Mapping[str, Sequence[Choice]] | None = None,
     sections: Sequence[Section] = (),
     title: str = "Face inpainting, measured again",
 ) -> Path:
     """Write `reports/index.html` and return its path.
 
-    tables: Tables 1 to 4. costs: `costs.cost_table`. sections: more parts (claims, other papers), placed
-    after the tables. From `reports/` itself come the figures (figures/*.png written by `style.save_figure`,
-    with their words inside; files named curves_* form the training part), the executed notebooks
-    (notebooks/**/*.html) and the files to download (tables/*, metrics/*.json). The page depends on nothing
-    else, so equal inputs give equal bytes. Raises InputError for an anchor that is not an identifier or is
-    used twice.
+    tables: of all papers, in their order. runs: every run that a protocol measures. choices: paper -> what stands
+    folded beside its tables and figures. sections: more parts (claims, other papers), placed after the tables. From
+    `reports/` itself come the figures (figures/<paper>/*.png written by `style.save_figure`, with their words inside;
+    figures/curves/*.png form the training part), the executed notebooks (notebooks/**/*.html) and the files to download
+    (tables/*/*, metrics/*.json). What trainings cost is on a page of its own, which this one links to: there is no time
+    and no commit here, so that equal inputs give equal bytes. Raises InputError for an anchor that is not an identifier
+    or is used twice.
     """
-    reports = Path(reports)
-    pictures = sorted((reports / "figures").glob("*.png"), key=_figure_key)
-    curves = [path for path in pictures if path.stem.startswith("curves")]
-    results = [path for path in pictures if not path.stem.startswith("curves")]
+    reports, choices = Path(reports), choices or {}
+    results = _ordered(reports / "figures")
+    curves = sorted((reports / "figures" / _CURVES).glob("*.png"))
     parts = [
-        Section("tables", "Tables", "\n".join(to_html(table) for table in tables)),
+        Section("tables", "Tables", _tables(tables, choices)),
         *sections,
-        Section("figures", "Figures", _figures(results, reports)),
-        Section("training", "Training curves", _figures(curves, reports)),
-        Section("costs", "Cost of training", costs_html(costs) if costs is not None and len(costs) else ""),
+        Section("figures", "Figures", _figures(results, reports, choices)),
+        Section("runs", "All runs", runs_html(runs)),
+        Section("training", "Training curves", _figures(curves, reports, {})),
+        Section("costs", "Cost of training", _COSTS),
         Section("notebooks", "Notebooks", _links(sorted((reports / "notebooks").rglob("*.html")), reports)),
         Section("downloads", "Files", _downloads(reports)),
         Section("reading", "How to read this", _READING),
-        Section("provenance", "Provenance", _provenance_table(tables)),
+        Section("records", "How each result was made", _record_table(runs)),
     ]
     parts = [part for part in parts if part.body]
     anchors = [part.anchor for part in parts]
@@ -78,7 +79,7 @@ def build_site(
         if not re.fullmatch(r"[A-Za-z][\w-]*", anchor) or anchors.count(anchor) > 1:
             raise InputError(f"section anchor {anchor!r} must be an identifier that is used once.")
     path = reports / "index.html"
-    write_text(path, _page(title, _overview(tables), parts, _contents(parts, tables, results)))
+    write_text(path, _page(title, _overview(runs), parts, _contents(parts, tables, results)))
     return path
 
 
@@ -114,31 +115,41 @@ def _page(title: str, overview: str, parts: Sequence[Section], contents: str) ->
 """
 
 
-def _overview(tables: Sequence[ResultTable]) -> str:
-    """What was run, at the top: merged over all tables."""
-    records = _records(tables)
-    merged = provenance(records)
-    planned = {name for table in tables for name in table.cells.experiment if name}
+def _overview(runs: Sequence[ShownRun]) -> str:
+    """What was run, at the top: merged over all runs."""
+    records = _records(runs)
+    merged = conditions_of(records)
     words = [
         "<p>Tables and figures of published face-inpainting papers, measured by one pipeline and laid beside "
-        "what the "
-        "papers print.</p>"
+        "what the papers print.</p>"
     ]
     if merged.notice:
         words.append(f'<p class="notice" role="note">{html.escape(merged.notice)}</p>')
     lines = [f"{label}: {value}" for label, value in merged.items]
-    lines.append(f"Experiments: {len(records)} of {len(planned)} run")
-    words.append(provenance_html(lines))
+    lines.append(f"Runs: {len(records)} of {len(runs)} measured")
+    words.append(conditions_html(lines))
     return "\n".join(words)
 
 
-def _records(tables: Iterable[ResultTable]) -> dict[str, Mapping[str, Any]]:
-    return {name: record for table in tables for name, record in sorted(table.records.items())}
+def _records(runs: Iterable[ShownRun]) -> dict[str, Mapping[str, Any]]:
+    return {one.name: made_by(one.metrics) for one in sorted(runs, key=lambda one: one.name) if one.metrics is not None}
+
+
+def _tables(tables: Sequence[ResultTable], choices: Mapping[str, Sequence[Choice]]) -> str:
+    """The tables, below the name of their paper where there are several."""
+    papers, blocks = list(dict.fromkeys(table.paper for table in tables)), []
+    for paper in papers:
+        if len(papers) > 1:
+            blocks.append(f'<p class="of">{html.escape(PAPERS.get(paper, paper))}</p>')
+        for table in (table for table in tables if table.paper == paper):
+            folded = choices_html(choices.get(paper, ()), f"table{table.layout.number}", "this table")
+            blocks.append(to_html(table) + folded)
+    return "\n".join(blocks)
 
 
 def _contents(parts: Sequence[Section], tables: Sequence[ResultTable], pictures: Sequence[Path]) -> str:
     inner = {
-        "tables": [(f"table{t.layout.number}", f"Table {t.layout.number}. {t.layout.title}") for t in tables],
+        "tables": [(table_anchor(t), f"Table {t.layout.number}. {t.layout.title}") for t in tables],
         "figures": [(_anchor(path), read_description(path)["title"] or path.stem) for path in pictures],
     }
     items = []
@@ -150,15 +161,21 @@ def _contents(parts: Sequence[Section], tables: Sequence[ResultTable], pictures:
     return f"<ul>{''.join(items)}</ul>"
 
 
-def _figure_key(path: Path) -> tuple[int, str]:
-    return (_ORDER.index(path.stem) if path.stem in _ORDER else len(_ORDER), path.stem)
+def _ordered(figures: Path) -> list[Path]:
+    """The pictures of all papers, in the order of the papers and of their figures; unknown ones follow by name."""
+    found = []
+    for paper in PAPERS:
+        order = [one.name for one in load_figures(paper)]
+        pictures = (figures / paper).glob("*.png")
+        found += sorted(pictures, key=lambda p: (order.index(p.stem) if p.stem in order else len(order), p.stem))
+    return found
 
 
 def _anchor(path: Path) -> str:
-    return "figure-" + re.sub(r"[^\w-]+", "-", path.stem)
+    return "figure-" + re.sub(r"[^\w-]+", "-", f"{path.parent.name}-{path.stem}")
 
 
-def _figures(paths: Sequence[Path], reports: Path) -> str:
+def _figures(paths: Sequence[Path], reports: Path, choices: Mapping[str, Sequence[Choice]]) -> str:
     blocks = []
     for path in paths:
         words = {key: html.escape(text) for key, text in read_description(path).items()}
@@ -170,6 +187,7 @@ def _figures(paths: Sequence[Path], reports: Path) -> str:
             f'<figure id="{_anchor(path)}">\n<div class="picture">'
             f'<img alt="{words["alt"] or title}" src="data:image/png;base64,{data}"></div>\n'
             f"<figcaption><b>{title}.</b> {words['caption']} <small>{links}</small></figcaption>\n</figure>"
+            + choices_html(choices.get(path.parent.name, ()), path.stem, "this figure")
         )
     return "\n".join(blocks)
 
@@ -188,26 +206,30 @@ def _links(paths: Iterable[Path], reports: Path) -> str:
 
 
 def _downloads(reports: Path) -> str:
-    paths = [p for p in sorted((reports / "tables").glob("*")) if p.suffix in {".csv", ".md", ".tex"}]
+    paths = [p for p in sorted((reports / "tables").glob("*/*")) if p.suffix in {".csv", ".md", ".tex"}]
     paths += [p for p in [reports / "claims.csv"] if p.is_file()]
     return _links([*paths, *sorted((reports / "metrics").glob("*.json"))], reports)
 
 
-def _provenance_table(tables: Sequence[ResultTable]) -> str:
-    """Every experiment with the record of how it was made: all fields that fit into a cell."""
-    records = _records(tables)
+def _record_table(runs: Sequence[ShownRun]) -> str:
+    """Every run with the record of how it was made: all fields that fit into a cell."""
+    records = _records(runs)
     if not records:
-        return "<p>No experiment has been run.</p>"
-    hidden = {"protocol", "intervals", "note", "frechet"}  # too long for a cell, or said elsewhere
+        return "<p>No run has been measured.</p>"
+    hidden = {"protocol", "intervals", "per_seed", "note", "frechet"}  # too long for a cell, or said elsewhere
     fields = [key for key in dict.fromkeys(key for r in records.values() for key in r) if key not in hidden]
-    head = "".join(f'<th scope="col">{html.escape(key.replace("_", " "))}</th>' for key in ("experiment", *fields))
+    head = "".join(f'<th scope="col">{html.escape(key.replace("_", " "))}</th>' for key in ("run", *fields))
     rows = []
-    for name, record in sorted(records.items()):
+    for name, record in records.items():
         cells = "".join(f'<td class="text">{html.escape(_short(record.get(key)))}</td>' for key in fields)
         rows.append(f'<tr><th scope="row">{html.escape(name)}</th>{cells}</tr>')
+    caption = (
+        "The record that each result keeps of how it was made. Code: digest of all modules that decide it. When and at "
+        "which commit a file was made, `python -m replication provenance FILE` tells."
+    )
     return (
-        '<div class="scroll" tabindex="0" role="region" aria-label="Provenance, scrolls sideways">\n'
-        '<table class="grid"><caption>The record that each experiment keeps of how it was made.</caption>\n'
+        '<div class="scroll" tabindex="0" role="region" aria-label="Records, scrolls sideways">\n'
+        f'<table class="grid"><caption><span>{html.escape(caption)}</span></caption>\n'
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n" + "\n".join(rows) + "\n</tbody></table></div>"
     )
 
@@ -217,9 +239,17 @@ def _short(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, list):
         return ", ".join(map(_short, value))
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}: {_short(one)}" for key, one in value.items())
     text = "" if value is None else str(value)
     return f"{text[:12]}…" if re.fullmatch(r"[0-9a-f]{41,}", text) else text
 
+
+_COSTS = (
+    '<p>Time, speed and memory of every training are on <a href="costs/costs.html">a page of their own</a>, which '
+    "<code>python -m replication costs</code> writes: they differ from machine to machine, and no result depends on "
+    "them.</p>"
+)
 
 _READING = """
 <dl>
@@ -237,6 +267,7 @@ It depends on the number of pictures.</dd>
 measured value of its comparison. Underlined: best value that the paper prints. Equal printed values share
 the mark.</dd>
 <dt>Not run</dt><dd>The paper has the row; this run of the pipeline has not measured it.</dd>
+<dt>Not in the paper</dt><dd>The row of a system or a run that the paper does not have, measured like the others.</dd>
 <dt>Change against Full</dt><dd>What a part of the method is worth: the variant without it minus the full
 method. The sign is what a small experiment can hope to reproduce. One training run per variant cannot tell
 a small difference from the luck of the seed.</dd>

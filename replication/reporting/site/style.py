@@ -44,11 +44,11 @@ p, dd, figcaption { max-width: 75ch; }
   border-radius: 4px;
   max-width: none; font-weight: 500; }
 .result .notice { font-size: .86rem; padding: .45rem .8rem; font-weight: 400; }
-.provenance { list-style: none; padding: 0; margin: .8rem 0; display: flex; flex-wrap: wrap; gap: .2rem
+.conditions { list-style: none; padding: 0; margin: .8rem 0; display: flex; flex-wrap: wrap; gap: .2rem
   1.4rem;
   font-size: .86rem; color: var(--muted); }
-.provenance b { color: var(--ink); font-weight: 600; }
-header .provenance { background: var(--soft); border: 1px solid var(--line); border-radius: 6px; padding:
+.conditions b { color: var(--ink); font-weight: 600; }
+header .conditions { background: var(--soft); border: 1px solid var(--line); border-radius: 6px; padding:
   .8rem 1rem;
   font-size: .92rem; }
 /* relative: what is placed absolutely in a wide table (.unseen) scrolls with it instead of widening the page. */
@@ -77,6 +77,16 @@ table.grid td.text { text-align: left; }
 .agrees { color: var(--good); }
 .differs { color: var(--bad); }
 .unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+.of { font-size: 1.05rem; font-weight: 600; margin: 2.4rem 0 0; color: var(--muted); }
+.choices { margin: .6rem 0 1.6rem; font-size: .9rem; }
+.choices summary { cursor: pointer; color: var(--accent); }
+.choicelist { border-collapse: collapse; width: 100%; table-layout: fixed; font-size: .82rem; margin: .6rem 0; }
+.choicelist th, .choicelist td { text-align: left; vertical-align: top; padding: .35rem .9rem .35rem 0;
+  border-bottom: 1px solid var(--line); overflow-wrap: break-word; }
+.choicelist tbody th { font-weight: 600; }
+.choices details { margin: .3rem 0 .3rem 1.1rem; }
+table.runs tbody + tbody { border-top: 1px solid var(--muted); }
+table.runs th small { font-weight: 400; }
 figure { margin: 1.6rem 0 2.4rem; }
 .picture { background: #ffffff; border: 1px solid var(--line); border-radius: 6px; padding: .5rem;
   overflow-x: auto; }

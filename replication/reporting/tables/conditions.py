@@ -1,8 +1,8 @@
 """What a table or figure was made with, whether its rows may be compared, and with what.
 
-Every metrics file carries `made_by` (profile, data set, image size, counts, steps, seed, feature extractor,
-commit). Here those records become a header: one value where all agree, the exceptions by name where not, a
-warning where a disagreement makes rows incomparable, and the notice that offline numbers are not the paper's.
+Every metrics file carries `made_by` (profile, data set, image size, counts, steps, seed, feature extractor, code). Here
+those records become a header: one value where all agree, the exceptions by name where not, a warning where a
+disagreement makes rows incomparable, and the notice that offline numbers are not the paper's.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from replication.papers import dataset_names
+
 PAPER_PROFILE = "paper"
 PAPER_IMAGE_SIZE = 256
 DRAWN_PROFILES = ("smoke", "demo")
-DATASET_NAMES = {"celebahq": "CelebA-HQ", "ffhq": "FFHQ"}
 
 # field of made_by -> words in the header
 _FIELDS = {
@@ -27,25 +28,25 @@ _FIELDS = {
     "steps": "Training steps",
     "seed": "Seed",
     "features": "Fréchet features",
-    "commit": "Commit",
+    "code": "Code",
     "note": "Note on the profile",
 }
 # Two rows with different values here measure different things; the fields of the second group
-# may differ between data sets (each has its own pairs), not within one.
+# may differ between data sets (each has its own pairs), not within one. Code (a digest of all that decides a result)
+# differs between systems, which share only a part of it; two runs of one system had better been made by the same.
 _MUST_AGREE = ("profile", "image_size", "features")
 _MUST_AGREE_IN_A_DATASET = ("images_per_bucket", "pairs", "training_images")
-_SHOULD_AGREE = ("commit", "seed")
 
 
 @dataclass(frozen=True)
-class Provenance:
+class Conditions:
     """Header of a table or figure.
 
     items: (label, value) pairs to print. notice: the sentences on comparability with the paper, empty when
-    there is nothing to warn of. differences: one sentence per field in which experiments disagree.
+    there is nothing to warn of. differences: one sentence per field in which runs disagree.
     comparable_rows: False when a disagreement forbids ranking the rows against each other. stand_in: what
     plays the role of the paper's data sets ("drawn faces"), empty when those themselves were used. trained_once:
-    the experiments that were trained with one seed only.
+    the runs that were trained with one seed only.
     """
 
     items: tuple[tuple[str, str], ...]
@@ -56,10 +57,14 @@ class Provenance:
     trained_once: tuple[str, ...] = ()
 
     def line(self) -> str:
-        """The items in one line, for captions; without the note, which is a sentence."""
-        note = _FIELDS["note"]
+        """The items in one line, for captions; without the note, which is a sentence, and the code, which says nothing
+        to the reader of a picture.
+        """
+        left_out = (_FIELDS["note"], _FIELDS["code"])
         words = [
-            (label if label.startswith("Fr") else label.lower(), value) for label, value in self.items if label != note
+            (label if label.startswith("Fr") else label.lower(), value)
+            for label, value in self.items
+            if label not in left_out
         ]
         return "; ".join(f"{label}: {value}" for label, value in words)
 
@@ -77,16 +82,15 @@ def made_by(metrics: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def provenance(records: Mapping[str, Mapping[str, Any]], *, same_schedule: bool = False) -> Provenance:
-    """Merge the `made_by` records of experiments (name -> record as `made_by` returns it, or the
-    whole metrics file).
+def conditions_of(records: Mapping[str, Mapping[str, Any]], *, same_schedule: bool = False) -> Conditions:
+    """Merge the `made_by` records of runs (name -> record as `made_by` returns it, or the whole metrics file).
 
     same_schedule: also demand equal training steps (an ablation table compares equally trained networks,
     Table 1 compares different systems).
     """
     records = {name: made_by(r) if "made_by" in r else r for name, r in records.items()}
     if not records:
-        return Provenance((), "", (), True)
+        return Conditions((), "", (), True)
     items = tuple(
         (label, _describe(records, field))
         for field, label in _FIELDS.items()
@@ -99,9 +103,15 @@ def provenance(records: Mapping[str, Mapping[str, Any]], *, same_schedule: bool 
         for field in _MUST_AGREE_IN_A_DATASET:
             if text := _difference(members, field):
                 breaking.append(f"{text} (data set {dataset})" if dataset else text)
-    mild = [text for field in _SHOULD_AGREE if (text := _difference(records, field))]
+    mild = []
+    for method in sorted({str(record.get("method", "")) for record in records.values()}):
+        members = {name: r for name, r in records.items() if str(r.get("method", "")) == method}
+        if text := _difference(members, "code"):
+            mild.append(f"{text} (of {method})" if method else text)
+    if text := _difference(records, "seed"):
+        mild.append(text)
     kinds = dict.fromkeys(_stand_in(record) for record in records.values())
-    return Provenance(
+    return Conditions(
         items,
         _notice(records),
         (*breaking, *mild),
@@ -125,9 +135,9 @@ def stand_in(profile: str, source: str | None = None) -> str:
     return {"photos": "the user's photos"}.get(profile, "other images")
 
 
-def dataset_label(dataset: str, profile: str, source: str | None = None) -> str:
-    """How a data set is named in figures, in two lines if other images play its role."""
-    name, instead = DATASET_NAMES.get(dataset, dataset), stand_in(profile, source)
+def dataset_label(name: str, profile: str, source: str | None = None) -> str:
+    """How a data set that the paper calls `name` is called in figures, in two lines if other images play its role."""
+    instead = stand_in(profile, source)
     return f"{instead}\n(role of {name})" if instead else name
 
 
@@ -137,11 +147,11 @@ def _difference(records: Mapping[str, Mapping[str, Any]], field: str) -> str:
         return ""
     name = {"pairs": "the (image, mask) pairs"}.get(field, _FIELDS.get(field, field).lower())
     parts = [f"{_value(field, value)} for {', '.join(names)}" for value, names in groups]
-    return f"experiments differ in {name}: {'; '.join(parts)}"
+    return f"runs differ in {name}: {'; '.join(parts)}"
 
 
 def _groups(records: Mapping[str, Mapping[str, Any]], field: str) -> list[tuple[Any, list[str]]]:
-    """Distinct values with the experiments that have them, the commonest first (then by name)."""
+    """Distinct values with the runs that have them, the commonest first (then by name)."""
     found: dict[str, tuple[Any, list[str]]] = {}
     for name, record in records.items():
         value = record.get(field)
@@ -165,7 +175,7 @@ def _value(field: str, value: Any, records: Mapping[str, Mapping[str, Any]] | No
         return ", ".join(f"{key}: {_value(field, part)}" for key, part in value.items())
     if field == "image_size" and isinstance(value, int):
         return f"{value} × {value}"
-    if field in ("commit", "pairs"):
+    if field == "pairs":
         return re.sub(r"^([0-9a-f]{12})[0-9a-f]+", r"\1", str(value))
     if field == "dataset" and records is not None:
         return _named(str(value), records)
@@ -176,7 +186,7 @@ def _value(field: str, value: Any, records: Mapping[str, Mapping[str, Any]] | No
 
 def _named(dataset: str, records: Mapping[str, Mapping[str, Any]]) -> str:
     own = [record for record in records.values() if str(record.get("dataset")) == dataset]
-    name = DATASET_NAMES.get(dataset, dataset)
+    name = dataset_names().get(dataset, dataset)
     titles = dict.fromkeys(str(record["dataset_title"]) for record in own if record.get("dataset_title"))
     kinds = dict.fromkeys(kind for record in own if (kind := _stand_in(record)))
     if not kinds:
@@ -207,10 +217,12 @@ def _notice(records: Mapping[str, Mapping[str, Any]]) -> str:
         for record in other
     )
     reasons = []
+    keys = {str(record.get("dataset")) for record in other}
+    papers = [name for key, name in dataset_names().items() if key in keys]
     if drawn:
-        reasons.append("the images are drawn faces, not the photographs of CelebA-HQ and FFHQ")
+        reasons.append(f"the images are drawn faces, not the photographs of {_join(papers or ['the paper'])}")
     elif other:
-        reasons.append("the images are not the paper's CelebA-HQ and FFHQ sets")
+        reasons.append(f"the images are not the paper's {f'{_join(papers)} sets' if papers else 'data sets'}")
     sizes = {record["image_size"] for record in records.values() if "image_size" in record}
     if sizes - {PAPER_IMAGE_SIZE}:
         reasons.append(f"they are {_numbers(sizes)} pixels wide (paper: {PAPER_IMAGE_SIZE})")

@@ -1,20 +1,22 @@
 """A result table as Markdown, HTML fragment and LaTeX (booktabs).
 
-All three print one grid, built once in the paper's layout: methods are rows in Table 1, columns in Tables 2
-to 4. A cell holds the measured value and, after it, the paper's.
+All three print one grid, built once in the paper's layout: methods are rows in some tables, columns in others. A cell
+holds the measured value and, after it, the paper's.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from replication.atomic import write_text
 from replication.drawing.escaping import html_text, latex_text, markdown_row, markdown_text
-from replication.reporting.tables.results import DIGITS, METRICS, Metric, ResultTable
+from replication.reporting.tables.results import DIGITS, METRICS, NOT_PRINTED, Metric, ResultTable
 
 LEGEND = (
     "Each cell: measured value with ± the longer arm of its 95 % interval (over test images and, where there are "
@@ -56,17 +58,17 @@ class Grid:
 def table_grid(table: ResultTable) -> Grid:
     """The table in the paper's layout."""
     cells = table.cells
-    by_key = cells.set_index(["dataset", "method", "mask_ratio", "metric"])
+    by_key = {(c.dataset, c.method, c.mask_ratio, c.metric): c for c in cells.itertuples()}
     methods, ratios = list(dict.fromkeys(cells.method)), list(dict.fromkeys(cells.mask_ratio))
     metrics = [m for m in METRICS if m.key in set(cells.metric)]
 
     def value(dataset: str, method: str, ratio: str, metric: str) -> Value:
-        if (dataset, method, ratio, metric) not in by_key.index:
+        cell = by_key.get((dataset, method, ratio, metric))
+        if cell is None:
             return Value("–", "–")
-        cell = by_key.loc[(dataset, method, ratio, metric)]
         return Value(
             _measured(cell.status, cell.measured),
-            _number(cell.paper),
+            number_text(cell.paper),
             _spread(cell),
             best=cell.best_measured,
             paper_best=cell.best_paper,
@@ -78,16 +80,16 @@ def table_grid(table: ResultTable) -> Grid:
             [Head(r) for r in ratios] * len(metrics),
         ]
         grid = Grid(["Data set", "Method"], head)
-        instead = table.provenance.stand_in
+        instead = table.conditions.stand_in
         for dataset in dict.fromkeys(cells.dataset):
             shown = f"{dataset} (measured: {instead})" if instead else dataset
             own = list(dict.fromkeys(cells[cells.dataset == dataset].method))
             for i, method in enumerate(own):
-                stub = [Head(shown, len(own)) if i == 0 else None, Head(method)]
+                stub = [Head(shown, len(own)) if i == 0 else None, Head(_shown(table, method, dataset))]
                 grid.body.append((stub, [value(dataset, method, r, m.key) for m in metrics for r in ratios]))
         return grid
-    dataset = cells.dataset.iloc[0]
-    grid = Grid(["Mask ratio", "Metric"], _method_head(methods))
+    (dataset,) = dict.fromkeys(cells.dataset)
+    grid = Grid(["Mask ratio", "Metric"], _method_head(table, methods))
     for ratio in ratios:
         for i, metric in enumerate(metrics):
             stub = [Head(ratio, len(metrics)) if i == 0 else None, Head(_metric_label(table, metric))]
@@ -102,15 +104,15 @@ def change_grid(table: ResultTable) -> Grid | None:
     changes = table.changes
     methods, ratios = list(dict.fromkeys(changes.method)), list(dict.fromkeys(changes.mask_ratio))
     metrics = [m for m in METRICS if m.key in set(changes.metric)]
-    by_key = changes.set_index(["method", "mask_ratio", "metric"])
-    grid = Grid(["Mask ratio", "Metric"], _method_head(methods))
+    by_key = {(c.method, c.mask_ratio, c.metric): c for c in changes.itertuples()}
+    grid = Grid(["Mask ratio", "Metric"], _method_head(table, methods))
     for ratio in ratios:
         for i, metric in enumerate(metrics):
             values = []
             for method in methods:
-                cell = by_key.loc[(method, ratio, metric.key)]
+                cell = by_key[method, ratio, metric.key]
                 measured = _measured(cell.status, cell.measured, signed=True)
-                paper = _number(cell.paper, signed=True)
+                paper = number_text(cell.paper, signed=True)
                 values.append(Value(measured, paper, _interval(cell), best=cell.beyond_chance, mark=cell.agreement))
             stub = [Head(ratio, len(metrics)) if i == 0 else None, Head(_metric_label(table, metric))]
             grid.body.append((stub, values))
@@ -118,16 +120,18 @@ def change_grid(table: ResultTable) -> Grid | None:
 
 
 def header_lines(table: ResultTable) -> list[str]:
-    """What was run, in lines: provenance items, differences between experiments, and what was not run."""
+    """What was run, in lines: items, differences between runs, what was not run, and what the paper does not have."""
     missing = sorted({c.method for c in table.cells.itertuples() if c.status == "not run"})
-    lines = [f"{label}: {value}" for label, value in table.provenance.items]
+    lines = [f"{label}: {value}" for label, value in table.conditions.items]
     if not lines:
-        lines.append("No experiment of this table was run.")
-    lines += [f"Note: {text}." for text in table.provenance.differences]
-    if not table.provenance.comparable_rows:
+        lines.append("No run of this table was measured.")
+    lines += [f"Note: {text}." for text in table.conditions.differences]
+    if not table.conditions.comparable_rows:
         lines.append("Because of that the rows do not compare, and no measured value is marked as best.")
-    if missing and table.provenance.items:
+    if missing and table.conditions.items:
         lines.append(f"Not run: {', '.join(missing)}.")
+    if table.added:
+        lines.append(f"Added here, {NOT_PRINTED}: {', '.join(table.added)}.")
     return lines
 
 
@@ -137,7 +141,7 @@ def change_sentence(table: ResultTable) -> str:
     counted = f" The sign agrees with the paper's in {same} of the {known} cells where both have one" if known else ""
     if known:
         counted += f", and in {same_beyond} of the {beyond} in bold." if beyond else "; none is beyond chance."
-    once = table.provenance.trained_once
+    once = table.conditions.trained_once
     luck = ""
     if once:
         which = "Each network was" if len(once) == len(table.records) else f"Of the networks, {', '.join(once)} were"
@@ -156,8 +160,8 @@ def change_sentence(table: ResultTable) -> str:
 def to_markdown(table: ResultTable) -> str:
     """The table as a Markdown section: heading, notice, header, grid, block of changes."""
     parts = [f"## Table {table.layout.number}. {markdown_text(table.layout.title)}"]
-    if table.provenance.notice:
-        parts.append(f"> **{markdown_text(table.provenance.notice)}**")
+    if table.conditions.notice:
+        parts.append(f"> **{markdown_text(table.conditions.notice)}**")
     parts.append("\n".join(f"- {markdown_text(line)}" for line in header_lines(table)))
     parts.append(f"{LEGEND}, in parentheses and in italics where it is the best printed one.")
     parts.append(_grid_markdown(table_grid(table)))
@@ -193,13 +197,13 @@ def _value_markdown(value: Value) -> str:
 
 
 def to_html(table: ResultTable) -> str:
-    """The table as an HTML fragment (a <section> with id `tableN`), escaped, readable without CSS."""
-    number = table.layout.number
-    parts = [f'<section class="result" id="table{number}" aria-labelledby="table{number}-title">']
-    parts.append(f'<h3 id="table{number}-title">Table {number}. {html_text(table.layout.title)}</h3>')
-    if table.provenance.notice:
-        parts.append(f'<p class="notice">{html_text(table.provenance.notice)}</p>')
-    parts.append(provenance_html(header_lines(table)))
+    """The table as an HTML fragment (a <section> with id `PAPER-tableN`), escaped, readable without CSS."""
+    number, anchor = table.layout.number, table_anchor(table)
+    parts = [f'<section class="result" id="{anchor}" aria-labelledby="{anchor}-title">']
+    parts.append(f'<h3 id="{anchor}-title">Table {number}. {html_text(table.layout.title)}</h3>')
+    if table.conditions.notice:
+        parts.append(f'<p class="notice">{html_text(table.conditions.notice)}</p>')
+    parts.append(conditions_html(header_lines(table)))
     parts += ['<div class="pair">', _grid_html(table_grid(table), f"{LEGEND}, best underlined.")]
     changes = change_grid(table)
     if changes is not None:
@@ -208,7 +212,12 @@ def to_html(table: ResultTable) -> str:
     return "\n".join(parts) + "\n"
 
 
-def provenance_html(lines: list[str]) -> str:
+def table_anchor(table: ResultTable) -> str:
+    """The id of a table's section on a page that may hold tables of several papers."""
+    return f"{table.paper}-table{table.layout.number}"
+
+
+def conditions_html(lines: list[str]) -> str:
     """Header lines as a compact list; "label: value" lines get their label set apart."""
     items = []
     for line in lines:
@@ -217,7 +226,7 @@ def provenance_html(lines: list[str]) -> str:
             items.append(f"<li><b>{html_text(label)}</b> {html_text(value)}</li>")
         else:
             items.append(f"<li>{html_text(line)}</li>")
-    return '<ul class="provenance">' + "".join(items) + "</ul>"
+    return '<ul class="conditions">' + "".join(items) + "</ul>"
 
 
 def _grid_html(grid: Grid, caption: str) -> str:
@@ -274,10 +283,10 @@ def to_latex(table: ResultTable) -> str:
     number, changes = table.layout.number, change_grid(table)
     notes = [line if line.endswith(".") else f"{line}." for line in header_lines(table)]
     parts = [r"\begin{table*}[t]", r"\centering\footnotesize\setlength{\tabcolsep}{3pt}"]
-    notice = rf" \textbf{{{latex_text(table.provenance.notice)}}}" if table.provenance.notice else ""
+    notice = rf" \textbf{{{latex_text(table.conditions.notice)}}}" if table.conditions.notice else ""
     legend = latex_text(f"{LEGEND}, best underlined. {' '.join(notes)}")
     parts.append(rf"\caption{{{latex_text(table.layout.title)} (Table {number} of the paper).{notice} {legend}}}")
-    parts.append(rf"\label{{tab:showface{number}}}")
+    parts.append(rf"\label{{tab:{table.paper}{number}}}")
     parts.append(_grid_latex(table_grid(table)))
     if changes is not None:
         sentence = rf"\parbox{{\linewidth}}{{\footnotesize {latex_text(change_sentence(table))}}}"
@@ -320,7 +329,7 @@ def _value_latex(value: Value) -> str:
 
 
 def write_table(table: ResultTable, folder: str | Path) -> list[Path]:
-    """Write showface_table<N>.csv, .md, .html and .tex into `folder` atomically; return their paths."""
+    """Write table<N>.csv, .md, .html and .tex into `folder`, the paper's own; return their paths."""
     contents = {
         "csv": table.to_csv(),
         "md": to_markdown(table),
@@ -329,7 +338,7 @@ def write_table(table: ResultTable, folder: str | Path) -> list[Path]:
     }
     paths = []
     for suffix, content in contents.items():
-        path = Path(folder) / f"showface_table{table.layout.number}.{suffix}"
+        path = Path(folder) / f"table{table.layout.number}.{suffix}"
         write_text(path, content)
         paths.append(path)
     return paths
@@ -345,16 +354,21 @@ def _metric_label(table: ResultTable, metric: Metric) -> str:
     return f"{words} {metric.arrow}"
 
 
-def _method_head(methods: list[str]) -> list[list[Head]]:
-    """Column heads; Table 4's methods share the paper's group heads Disentangled and Non-Disentangled."""
-    if not all("disentangled" in method for method in methods):
-        return [[Head(method) for method in methods]]
-    inside = [m.removeprefix("disentangled ") for m in methods if m.startswith("disentangled")]
-    groups = [Head("Disentangled", len(inside))] if inside else []
-    rest = [m for m in methods if not m.startswith("disentangled")]
-    groups += [Head("Non-Disentangled")] * len(rest)
-    names = [m.removeprefix("non-disentangled").strip(" ()") for m in rest]
-    return [groups, [Head(name) for name in (*inside, *names)]]
+def _method_head(table: ResultTable, methods: list[str]) -> list[list[Head]]:
+    """Column heads; in two rows where the paper groups its methods, equal neighbours under one head."""
+    heads = table.layout.heads
+    if not heads:
+        return [[Head(_shown(table, method)) for method in methods]]
+    paths = [heads.get(method, (NOT_PRINTED, method)) for method in methods]
+    groups = [Head(name, len(list(run))) for name, run in itertools.groupby(group for group, _ in paths)]
+    return [groups, [Head(head) for _, head in paths]]
+
+
+def _shown(table: ResultTable, method: str, dataset: str | None = None) -> str:
+    """A method's name, marked where the paper has no such row (on this data set)."""
+    cells = table.cells[table.cells.method == method]
+    printed = (cells if dataset is None else cells[cells.dataset == dataset]).in_paper
+    return method if printed.any() else f"{method} ({NOT_PRINTED})"
 
 
 def _column_paths(grid: Grid) -> list[list[str]]:
@@ -364,23 +378,24 @@ def _column_paths(grid: Grid) -> list[list[str]]:
 
 
 def _measured(status: str, value: float, *, signed: bool = False) -> str:
-    return "not run" if status == "not run" else _number(value, signed=signed)
+    return "not run" if status == "not run" else number_text(value, signed=signed)
 
 
-def _spread(cell: pd.Series) -> str:
+def _spread(cell: Any) -> str:
     """The longer arm of a cell's interval."""
     arm = max(cell.high - cell.measured, cell.measured - cell.low)
     return f"±{arm:.{DIGITS}f}" if math.isfinite(arm) else ""
 
 
-def _interval(cell: pd.Series) -> str:
+def _interval(cell: Any) -> str:
     """A cell's interval; of a change both ends are shown, since on which side of zero they lie is the news."""
     if not (math.isfinite(cell.low) and math.isfinite(cell.high)):
         return ""
-    return f"[{_number(cell.low, signed=True)}, {_number(cell.high, signed=True)}]"
+    return f"[{number_text(cell.low, signed=True)}, {number_text(cell.high, signed=True)}]"
 
 
-def _number(value: float, *, signed: bool = False) -> str:
+def number_text(value: float, *, signed: bool = False) -> str:
+    """A number with the digits of the papers, a true minus sign, and a dash where there is none."""
     if value is None or pd.isna(value):
         return "–"
     if not math.isfinite(value):

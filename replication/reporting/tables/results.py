@@ -1,15 +1,15 @@
-"""ShowFace's Tables 1 to 4: what this repository measured, beside what the paper prints.
+"""The tables of a paper: what this repository measured, beside what the paper prints.
 
-The paper's rows decide the layout, so a method that was not run keeps its row and says so. The best measured
-value of each comparison is marked, direction aware and with ties (at the printed precision); nothing is
-marked where the rows were measured in ways that do not compare.
+The paper's rows decide the layout, so a method that was not run keeps its row and says so; a method that the paper does
+not have gets a row behind the printed ones once it was measured. The best measured value of each comparison is
+marked, direction aware and with ties (at the printed precision); nothing is marked where the rows were measured in ways
+that do not compare.
 """
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,14 +17,16 @@ from typing import Any
 import pandas as pd
 
 from replication.errors import InputError
-from replication.reporting.tables.conditions import Provenance, made_by, provenance
+from replication.json_files import read_object
+from replication.papers import Layout, load_layouts, load_table
+from replication.reporting.placement import Row, rows_of
+from replication.reporting.tables.conditions import Conditions, conditions_of, made_by
 
 Differences = Callable[[str, str, str, str], tuple[float, float]]
-"""(reference, experiment, bucket, metric) -> the 95 % interval of experiment minus reference."""
+"""(reference, run, bucket, metric) -> the 95 % interval of run minus reference."""
 
 DIGITS = 3  # the paper prints three decimals everywhere
-RATIOS = ("1-20%", "20-40%", "40-60%")
-FULL = "Full"
+NOT_PRINTED = "not in the paper"
 
 
 @dataclass(frozen=True)
@@ -51,25 +53,6 @@ METRICS = (
 )
 
 
-@dataclass(frozen=True)
-class Layout:
-    """How the paper prints a table: title, whether methods are rows or columns, and what it compares with."""
-
-    number: int
-    title: str
-    methods_in_rows: bool
-    against: str | None = None  # the method that ablations are compared with
-    same_schedule: bool = True
-
-
-LAYOUTS = {
-    1: Layout(1, "Quantitative comparison on CelebA-HQ and FFHQ", True, same_schedule=False),
-    2: Layout(2, "Module ablation", False, against=FULL),
-    3: Layout(3, "Loss ablation", False, against=FULL),
-    4: Layout(4, "Memory design ablation (m slots per memory block)", False, against="disentangled m=128"),
-}
-
-
 _CELL = ["dataset", "method", "mask_ratio", "metric"]
 CSV_COLUMNS = (
     "table",
@@ -85,9 +68,10 @@ CSV_COLUMNS = (
     "change_high",
     "change_paper",
     "signs",
-    "experiment",
+    "run",
     "comparable",
     "measured_on",
+    "in_paper",
 )
 
 
@@ -95,24 +79,33 @@ CSV_COLUMNS = (
 class ResultTable:
     """One table, measured and printed.
 
-    cells has one row per (dataset, method, mask_ratio, metric), in the paper's order: measured (NaN if none),
-    low and high (its 95 % interval, NaN if unknown), measured_as ("FD" where the paper has FID), paper,
-    experiment, status ("measured", "missing" when the experiment has no such number, "not run"), best_measured,
-    best_paper. changes (ablations) has, for every method but `layout.against`, its difference to that method:
-    measured, low and high (paired over test images where results are at hand), beyond_chance (zero lies outside),
-    paper, and agreement of the signs ("agrees", "differs", or "" where either difference is zero as printed or
-    unknown).
+    cells has one row per (dataset, method, mask_ratio, metric), in the paper's order, then what the paper does not
+    print: measured (NaN if none), low and high (its 95 % interval, NaN if unknown), measured_as ("FD" where the paper
+    has FID), paper (NaN where it prints none), run, status ("measured", "missing" when the run has no such number,
+    "not run"), in_paper (whether the paper has this row), best_measured, best_paper. changes (ablations) has, for every
+    method but `layout.against`, its difference to that method: measured, low and high (paired over test images where
+    results are at hand), beyond_chance (zero lies outside), paper, and agreement of the signs ("agrees", "differs", or
+    "" where either difference is zero as printed or unknown).
     """
 
+    paper: str
     layout: Layout
     cells: pd.DataFrame
     changes: pd.DataFrame | None
-    provenance: Provenance
-    records: Mapping[str, Mapping[str, Any]]  # experiment -> how it was made
+    conditions: Conditions
+    records: Mapping[str, Mapping[str, Any]]  # run -> how it was made
+
+    @property
+    def added(self) -> list[str]:
+        """What has a row that the paper does not have: the method, with the data set where there are several."""
+        added = self.cells[~self.cells.in_paper]
+        named = self.cells.dataset.nunique() > 1
+        places = zip(added.method, added.dataset, strict=True)
+        return list(dict.fromkeys(f"{method} on {dataset}" if named else method for method, dataset in places))
 
     @property
     def frechet(self) -> str:
-        """Name of the measured Fréchet distance: "FID", "FD", or "FD/FID" when experiments mix them."""
+        """Name of the measured Fréchet distance: "FID", "FD", or "FD/FID" when runs mix them."""
         names = self.cells.loc[(self.cells.metric == "FID") & (self.cells.status == "measured"), "measured_as"]
         return "/".join(sorted(set(names))) or "FID"
 
@@ -120,40 +113,42 @@ class ResultTable:
         """The table in long form, one row a number, with the columns CSV_COLUMNS.
 
         Numbers keep their full precision; not measured is empty. images, seeds: how many are behind `measured`.
-        comparable: whether `measured` may be set beside `paper`; measured_on: which images, and their width in pixels.
+        comparable: whether `measured` may be set beside `paper`; measured_on: which images, and their width in pixels;
+        in_paper: whether the paper has this row.
         In ablations change, change_low, change_high are `measured` minus that of the full model, with the 95 %
         interval, change_paper is the same of the printed values, and signs says whether the two have the same sign.
         FD and FID are different metrics, so a measured FD gets a row of its own and the paper's FID stays in the FID
-        row, where `experiment` is then empty.
+        row, where `run` is then empty.
         """
         changes = {} if self.changes is None else self.changes.set_index(_CELL).to_dict("index")
         rows = []
         for cell in self.cells.itertuples():
-            key = dict(zip(_CELL, (cell.dataset, cell.method, cell.mask_ratio, cell.metric), strict=True))
-            change = changes.get(tuple(key.values()), {})
+            place = (cell.dataset, cell.method, cell.mask_ratio, cell.metric)
+            change = changes.get(place, {})
+            key = dict(zip(_CELL, place, strict=True)) | {"in_paper": cell.in_paper}
             measured = {
                 "metric": cell.measured_as,
                 "measured": cell.measured,
                 "low": cell.low,
                 "high": cell.high,
-                "experiment": cell.experiment,
+                "run": cell.run,
                 "change": change.get("measured"),
                 "change_low": change.get("low"),
                 "change_high": change.get("high"),
                 "signs": change.get("agreement"),
-                **self._conditions(cell.experiment, cell.mask_ratio),
+                **self._conditions(cell.run, cell.mask_ratio),
             }
             paper = {"paper": cell.paper, "change_paper": change.get("paper")}
             if cell.metric == "FID" and self.frechet == "FD":
-                rows += [key | measured | {"metric": "FD"}, key | paper]
+                rows += [key | measured | {"metric": "FD"}, *([key | paper] if cell.in_paper else [])]
             else:
                 rows.append(key | measured | paper)
         table = pd.DataFrame(rows, columns=list(CSV_COLUMNS)).assign(table=self.layout.number)
         return table.astype({"images": "Int64", "seeds": "Int64"}).to_csv(index=False, lineterminator="\n")
 
-    def _conditions(self, experiment: str, ratio: str) -> dict[str, Any]:
-        """How many images and trainings are behind a number, on what it was measured; empty without experiment."""
-        if (record := self.records.get(experiment)) is None:
+    def _conditions(self, run: str, ratio: str) -> dict[str, Any]:
+        """How many images and trainings are behind a number, on what it was measured; empty without a run."""
+        if (record := self.records.get(run)) is None:
             return {}
         images, seeds = record.get("images_per_bucket"), record.get("seeds")
         shown, size = record.get("dataset_title", record.get("dataset")), record.get("image_size")
@@ -178,112 +173,126 @@ class ResultTable:
         return int((beyond.agreement == "agrees").sum()), len(beyond)
 
 
-def load_metrics(folder: str | Path, experiments: set[str]) -> dict[str, dict[str, Any]]:
-    """The metrics files of the named experiments that exist in `folder`.
+def load_metrics(folder: str | Path, runs: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """The metrics files of the named runs that exist in `folder`, by name.
 
-    Raises InputError when a file is not a metrics file (an object with one object per mask ratio) or holds NaN.
+    Raises InputError when a file is not a metrics file (an object with one object per bucket) or holds NaN.
     """
     found = {}
-    for name in sorted(experiments):
+    for name in sorted(runs):
         path = Path(folder) / f"{name}.json"
         if not path.is_file():
             continue
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise InputError(f"{path} is not valid JSON ({error}).") from error
-        if not isinstance(content, dict) or not any(isinstance(content.get(ratio), dict) for ratio in RATIOS):
-            raise InputError(f"{path} is not a metrics file: it needs an object under one of {', '.join(RATIOS)}.")
-        for bucket, values in content.items():
-            for metric, value in values.items() if isinstance(values, dict) else ():
+        content = read_object(path)
+        if not buckets_of(content):
+            raise InputError(f"{path} is not a metrics file: it needs an object for each bucket, such as 1-20%.")
+        for bucket in buckets_of(content):
+            for metric, value in content[bucket].items():
                 if not isinstance(value, int | float) or not math.isfinite(value):
                     raise InputError(f"{path}: {metric} at {bucket} is {value}; a result must be a finite number.")
         found[name] = content
     return found
 
 
+def buckets_of(metrics: Mapping[str, Any]) -> list[str]:
+    """The buckets of a metrics file, such as "1-20%", in its order."""
+    return [key for key, values in metrics.items() if key != "made_by" and isinstance(values, Mapping)]
+
+
 def result_table(
-    number: int,
+    layout: Layout,
     *,
-    paper: pd.DataFrame,
-    experiments: Mapping[tuple[int, str, str], str],
+    printed: pd.DataFrame,
+    runs: Mapping[Row, str],
     metrics: Mapping[str, Mapping[str, Any]],
     differences: Differences | None = None,
+    paper: str = "",
 ) -> ResultTable:
-    """Build Table `number` of ShowFace.
+    """Build one table.
 
-    paper: the printed table (table,dataset,method,mask_ratio,metric,value). experiments: which experiment
-    measures (table, dataset, method); methods without one are "not run". metrics: experiment -> metrics file.
-    differences: gives the uncertainty of changes; without it that is unknown.
+    printed: the paper's (table,dataset,method,mask_ratio,metric,value). runs: which run measures (table, dataset,
+    method); printed methods without one are "not run", measured rows that are not printed come last. metrics: run ->
+    metrics file. differences: gives the uncertainty of changes; without it that is unknown. paper: its folder.
+
+    Raises:
+        InputError: a metric that no METRICS has, or an added row on another data set in a table whose columns are
+            methods.
     """
-    layout = LAYOUTS[number]
-    rows = []
-    for cell in paper.itertuples():
-        experiment = experiments.get((number, cell.dataset, cell.method), "")
-        metric = next(m for m in METRICS if m.key == cell.metric)
-        bucket = metrics.get(experiment, {}).get(cell.mask_ratio, {})
-        measured_as = next((key for key in metric.measured_keys if bucket.get(key) is not None), metric.key)
-        value = bucket.get(measured_as)
-        status = "not run" if experiment not in metrics else ("missing" if value is None else "measured")
-        measured = math.nan if value is None else float(value)
-        record = made_by(metrics[experiment]) if experiment in metrics else {}
-        low, high = record.get("intervals", {}).get(cell.mask_ratio, {}).get(measured_as, (math.nan, math.nan))
-        printed = math.nan if cell.value is None else float(cell.value)
-        rows.append(
-            (
-                cell.dataset,
-                cell.method,
-                cell.mask_ratio,
-                cell.metric,
-                measured,
-                low,
-                high,
-                measured_as,
-                printed,
-                experiment,
-                status,
+    places = [(c.dataset, c.method, c.mask_ratio, c.metric, c.value, True) for c in printed.itertuples()]
+    ratios, kinds = list(dict.fromkeys(printed.mask_ratio)), list(dict.fromkeys(printed.metric))
+    there = {(place[0], place[1]) for place in places}
+    for (number, dataset, method), run in runs.items():
+        if number != layout.number or (dataset, method) in there or run not in metrics:
+            continue
+        if not layout.methods_in_rows and dataset not in set(printed.dataset):
+            raise InputError(
+                f"run {run}: Table {number} of {paper} is on {', '.join(dict.fromkeys(printed.dataset))} alone, so it "
+                f"has no place for {method} on {dataset}"
             )
+        places += [(dataset, method, ratio, kind, None, False) for ratio in ratios for kind in kinds]
+    rows = []
+    for dataset, method, ratio, kind, value, in_paper in places:
+        run = runs.get((layout.number, dataset, method), "")
+        metric = _metric(kind, layout, paper)
+        bucket = metrics.get(run, {}).get(ratio, {})
+        measured_as = next((key for key in metric.measured_keys if bucket.get(key) is not None), metric.key)
+        number = bucket.get(measured_as)
+        low, high = math.nan, math.nan
+        if run in metrics:
+            intervals = made_by(metrics[run]).get("intervals", {})
+            low, high = intervals.get(ratio, {}).get(measured_as, (low, high))
+        rows.append(
+            {
+                "dataset": dataset,
+                "method": method,
+                "mask_ratio": ratio,
+                "metric": kind,
+                "measured": math.nan if number is None else float(number),
+                "low": low,
+                "high": high,
+                "measured_as": measured_as,
+                "paper": math.nan if value is None else float(value),
+                "run": run,
+                "status": "not run" if run not in metrics else "missing" if number is None else "measured",
+                "in_paper": in_paper,
+            }
         )
-    columns = [
-        "dataset",
-        "method",
-        "mask_ratio",
-        "metric",
-        "measured",
-        "low",
-        "high",
-        "measured_as",
-        "paper",
-        "experiment",
-        "status",
-    ]
-    cells = pd.DataFrame(rows, columns=columns)
-    used = sorted({name for name in cells.experiment if name in metrics})
+    cells = pd.DataFrame(rows)
+    used = sorted({name for name in cells.run if name in metrics})
     records = {name: made_by(metrics[name]) for name in used}
-    header = provenance(records, same_schedule=layout.same_schedule)
+    header = conditions_of(records, same_schedule=layout.same_schedule)
     _mark_best(cells, rank_measured=header.comparable_rows)
-    return ResultTable(layout, cells, _changes(cells, layout, differences), header, records)
+    return ResultTable(paper, layout, cells, _changes(cells, layout, differences), header, records)
 
 
-def showface_tables(
-    metrics: Mapping[str, Mapping[str, Any]], differences: Differences | None = None
+def paper_tables(
+    paper: str, metrics: Mapping[str, Mapping[str, Any]], differences: Differences | None = None
 ) -> list[ResultTable]:
-    """Tables 1 to 4 from metrics files (`load_metrics`) and the paper's CSVs.
+    """All tables of a paper that has layouts, from metrics files (`load_metrics`), the printed values and the places
+    that the systems' runs have; none for a paper without.
 
     differences: gives changes their uncertainty.
     """
-    from replication.papers import SHOWFACE_ROWS, load_table
-
+    runs = rows_of(paper)
     return [
         result_table(
-            number,
-            paper=load_table("showface", number),
-            experiments=SHOWFACE_ROWS,
+            layout,
+            printed=load_table(paper, number),
+            runs=runs,
             metrics=metrics,
             differences=differences,
+            paper=paper,
         )
-        for number in LAYOUTS
+        for number, layout in load_layouts(paper).items()
     ]
+
+
+def _metric(kind: str, layout: Layout, paper: str) -> Metric:
+    for metric in METRICS:
+        if metric.key == kind:
+            return metric
+    known = ", ".join(metric.key for metric in METRICS)
+    raise InputError(f"Table {layout.number} of {paper} prints {kind}, which is none of the metrics here ({known})")
 
 
 def _mark_best(cells: pd.DataFrame, *, rank_measured: bool) -> None:
@@ -305,7 +314,7 @@ def _changes(cells: pd.DataFrame, layout: Layout, differences: Differences | Non
     if layout.against is None:
         return None
     key = ["dataset", "mask_ratio", "metric"]
-    reference = cells[cells.method == layout.against].set_index(key)[["measured", "measured_as", "paper", "experiment"]]
+    reference = cells[cells.method == layout.against].set_index(key)[["measured", "measured_as", "paper", "run"]]
     joined = cells[cells.method != layout.against].join(reference.add_suffix("_full"), on=key)
     # An FD minus a FID is no difference of anything.
     measured = (joined.measured - joined.measured_full).where(joined.measured_as == joined.measured_as_full)
@@ -315,7 +324,7 @@ def _changes(cells: pd.DataFrame, layout: Layout, differences: Differences | Non
         bounds = [
             (math.nan, math.nan)
             if math.isnan(change)
-            else differences(row.experiment_full, row.experiment, row.mask_ratio, row.measured_as)
+            else differences(row.run_full, row.run, row.mask_ratio, row.measured_as)
             for row, change in zip(joined.itertuples(), changes.measured, strict=True)
         ]
     changes["low"], changes["high"] = zip(*bounds, strict=True)

@@ -3,7 +3,8 @@ from __future__ import annotations
 import torch
 
 from replication.evaluation.frechet import FeatureExtractor, metric_key
-from replication.methods.attributes.network import AttributeFeatures, AttributeNetwork, AttributeTraining
+from replication.methods.attributes.network import AttributeFeatures, AttributeNetwork
+from replication.methods.attributes.training import AttributeTraining
 from replication.training.schedules import LearningRate
 
 

@@ -1,17 +1,27 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 from replication.drawing import style
 from replication.errors import InputError
-from replication.methods.mdrnet.correlation_figure import central_hole_patch, patch_grid
-from replication.methods.mdrnet.dataflow_figure import FIGURE2_TENSORS, FIGURE3_TENSORS, figure2, figure3, figure4
+from replication.methods.mdrnet.coordination_figure import coordination_diagram
+from replication.methods.mdrnet.correlation_figure import (
+    FIGURE3_TENSORS,
+    central_hole_patch,
+    correlation_diagram,
+    patch_grid,
+)
+from replication.methods.mdrnet.dataflow_figure import FIGURE2_TENSORS, network_diagram
 from replication.methods.mdrnet.tensors import INCO2, MDRNET, checked
 
 
 def test_figures_draw_from_arrays_of_the_stated_shapes_with_equal_bytes(network, coordination):
-    for draw, tensors in ((figure2, network), (figure3, network), (figure4, coordination)):
+    figures = ((network_diagram, network), (correlation_diagram, network), (coordination_diagram, coordination))
+    for draw, tensors in figures:
         first = style.figure_bytes(draw(tensors, subtitle="what was run"), dpi=40)
         assert first == style.figure_bytes(draw(tensors, subtitle="what was run"), dpi=40)
 
@@ -26,8 +36,8 @@ def test_the_fixture_covers_every_named_tensor(network, coordination):
 
 def test_the_drawing_does_not_change_the_tensors(network):
     before = {key: array.copy() for key, array in network.items()}
-    figure2(network)
-    figure3(network)
+    network_diagram(network)
+    correlation_diagram(network)
     assert all((before[key] == network[key]).all() for key in before)
 
 
@@ -35,7 +45,7 @@ def test_the_drawing_does_not_change_the_tensors(network):
 def test_any_number_of_slots_is_drawn(network, size):
     network["weights"] = np.full((14, size), 1 / size)
     del network["hits"]
-    figure2(network)
+    network_diagram(network)
 
 
 @pytest.mark.parametrize("hole", [0, 1])
@@ -44,16 +54,16 @@ def test_a_face_without_holes_or_all_hole_is_drawn(network, coordination, hole):
         tensors["mask"] = np.full_like(tensors["mask"], hole)
     network["mask_grid"] = np.full_like(network["mask_grid"], hole)
     coordination["intra_valid"] = np.full((14, 14), hole)
-    figure2(network)
-    figure3(network)
-    figure4(coordination)
+    network_diagram(network)
+    correlation_diagram(network)
+    coordination_diagram(coordination)
 
 
 def test_figure_4_prints_the_loss_over_valid_pairs_only(coordination):
     coordination["intra_valid"] = np.zeros((14, 14), np.uint8)
     coordination["intra_valid"][1, 6] = 1
     coordination["intra_real"][1, 6], coordination["intra_inpainted"][1, 6] = 0.25, 0.75
-    figure = figure4(coordination)
+    figure = coordination_diagram(coordination)
     texts = [text.get_text() for text in figure.axes[0].texts]
     assert "loss: mean 0.5000" in texts
 
@@ -77,7 +87,7 @@ def test_tensors_that_do_not_fit_are_named(network, key, value, words):
     else:
         network[key] = value
     with pytest.raises(InputError, match=words):
-        figure2(network)
+        network_diagram(network)
 
 
 def test_patches_are_numbered_row_by_row():
@@ -94,4 +104,11 @@ def test_patches_are_numbered_row_by_row():
 
 def test_a_patch_outside_the_grid_is_refused(network):
     with pytest.raises(InputError, match="patch 64: the grid has patches 0 to 63"):
-        figure3(network, patch=64)
+        correlation_diagram(network, patch=64)
+
+
+def test_drawing_imports_no_torch():
+    modules = ("panels", "dataflow_figure", "correlation_figure", "coordination_figure")
+    imports = "; ".join(f"import replication.methods.mdrnet.{module}" for module in modules)
+    code = f"{imports}; import sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

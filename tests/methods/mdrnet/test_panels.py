@@ -5,8 +5,8 @@ import pytest
 
 from replication.drawing import style
 from replication.errors import InputError
-from replication.methods.mdrnet import panels as inspection
-from replication.methods.mdrnet.panels import entropy, lowest_entropy, read_bounds
+from replication.methods.mdrnet import memory_panels, panels
+from replication.methods.mdrnet.memory_panels import entropy, lowest_entropy, read_bounds
 
 PANELS = {
     "overview_panel": {"image", "mask", "coarse", "labels", "refined", "completed"},
@@ -24,7 +24,7 @@ PANELS = {
 
 @pytest.mark.parametrize("name", PANELS)
 def test_panels_need_only_the_tensors_that_they_name(network, name):
-    draw = getattr(inspection, name)
+    draw = getattr(panels, name)
     own = {key: network[key] for key in PANELS[name]}
     first = style.figure_bytes(draw(own, title="full, image 7"), dpi=40)
     assert first == style.figure_bytes(draw(own, title="full, image 7"), dpi=40)
@@ -64,20 +64,20 @@ def test_entropy_runs_from_one_slot_to_uniform():
 
 def test_a_shared_memory_is_drawn_once_and_unused_slots_survive(network):
     network["hits"] = np.tile(network["hits"][0], (14, 1))
-    figure = inspection.slot_usage_panel(network)
+    figure = memory_panels.slot_usage_panel(network)
     assert "shared" in figure.axes[0].get_yticklabels()[0].get_text()
     network["hits"] = np.zeros((14, 8))
-    style.figure_bytes(inspection.slot_usage_panel(network), dpi=40)
+    style.figure_bytes(memory_panels.slot_usage_panel(network), dpi=40)
     network["hits"][0, 0] = -1
     with pytest.raises(InputError, match="negative"):
-        inspection.slot_usage_panel(network)
+        memory_panels.slot_usage_panel(network)
 
 
 def test_uniform_reads_and_absent_classes_are_drawn(network):
     network["weights"] = np.full((14, 4), 0.25)
-    style.figure_bytes(inspection.memory_panel(network), dpi=40)
+    style.figure_bytes(memory_panels.memory_panel(network), dpi=40)
     network["queries_present"] = np.zeros(14, np.uint8)
-    style.figure_bytes(inspection.memory_panel(network), dpi=40)
+    style.figure_bytes(memory_panels.memory_panel(network), dpi=40)
 
 
 @pytest.mark.parametrize("hole", [0, 1])
@@ -85,9 +85,9 @@ def test_faces_without_holes_or_all_hole_are_drawn(network, hole):
     network["mask"] = np.full((32, 32), hole, np.uint8)
     network["mask_grid"] = np.full((16, 16), hole, np.uint8)
     for name in ("correlation_panel", "error_panel", "spade_panel", "overview_panel"):
-        style.figure_bytes(getattr(inspection, name)(network), dpi=40)
+        style.figure_bytes(getattr(panels, name)(network), dpi=40)
 
 
 def test_a_patch_outside_the_grid_is_refused(network):
     with pytest.raises(InputError, match="patch 64"):
-        inspection.correlation_panel(network, patch=64)
+        panels.correlation_panel(network, patch=64)

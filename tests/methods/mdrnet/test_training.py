@@ -16,7 +16,8 @@ from tiny_mdrnet import LOSSES, SGDTraining, generator, pictures, run, state, tr
 
 from replication.device import choose_device
 from replication.distributed import Distributed
-from replication.methods.mdrnet.training import LossSettings
+from replication.methods.mdrnet.settings import Losses
+from replication.methods.mdrnet.trace import MDRNetTrace
 from replication.training.schedules import LearningRate
 from replication.training.update import Updater
 
@@ -83,8 +84,8 @@ def test_the_total_is_the_weighted_sum():
     ],
 )
 def test_terms_of_weight_zero_are_left_out(off, absent):
-    trainable = training(losses=LossSettings(style=1.0) if off != "style" else LossSettings(style=0.0))
-    trainable.losses = LossSettings(**{"style": 1.0, off: 0.0})
+    trainable = training(losses=Losses(style=1.0) if off != "style" else Losses(style=0.0))
+    trainable.losses = Losses(**{"style": 1.0, off: 0.0})
     before = snapshot(trainable.discriminator)
     scalars = one_step(trainable)
     assert TERMS | {"discriminator"} == (set(scalars) & (TERMS | {"discriminator"})) | absent
@@ -97,7 +98,7 @@ def test_terms_of_weight_zero_are_left_out(off, absent):
 def generator_gradient(**losses) -> torch.Tensor:
     """Gradient of the style encoder's first layer under a choice of weights."""
     off = dict.fromkeys(TERMS, 0.0) | {"reconstruction": 1e-6}
-    trainable = training(losses=LossSettings(**(off | losses)))
+    trainable = training(losses=Losses(**(off | losses)))
     one_step(trainable)
     return trainable.generator.refinement.conv_out.weight.grad.clone()
 
@@ -111,8 +112,8 @@ def test_intra_and_inter_can_be_switched_one_by_one():
 
 
 def test_without_coordination_the_encoder_is_never_asked():
-    trainable = training(losses=LossSettings(style=1.0, intra=0.0, inter=0.0))
-    trainable.judges.encoder = None
+    trainable = training(losses=Losses(style=1.0, intra=0.0, inter=0.0))
+    trainable.views.encoder = None
     assert not {"intra", "inter"} & set(one_step(trainable))
 
 
@@ -121,7 +122,7 @@ def test_frozen_networks_are_in_no_checkpoint_and_take_no_gradient():
     assert {key.split(".")[0] for key in trainable.state_dict()} == {"generator", "discriminator"}
     assert set(trainable.inference_weights()) == set(trainable.generator.state_dict())
     before = {name: snapshot(module) for name, module in trainable.frozen.items()}
-    assert {"coarse", "prior_parser", "parser", "encoder"} <= set(before)
+    assert {"coarse", "first_stage_parser", "parser", "encoder"} <= set(before)
     one_step(trainable)
     for name, module in trainable.frozen.items():
         assert not module.training, name
@@ -169,8 +170,8 @@ def test_loss_on_the_composite_ignores_the_output_outside_the_hole():
     raw = torch.rand_like(image) * 2 - 1
     seen = {}
     for where in ("raw", "composite"):
-        trainable = training(losses=LossSettings(style=1.0, apply_to=where))
-        trainable.generator.forward = lambda *_, **__: {"raw": raw.clone().requires_grad_(True)}
+        trainable = training(losses=Losses(style=1.0, apply_to=where))
+        trainable.generator.forward = lambda *_, **__: MDRNetTrace(raw=raw.clone().requires_grad_(True))
         trainable.optimizers()
         seen[where] = trainable.training_step(
             {"image": image, "mask": mask, "images_seen": 0}, lambda name, loss: None
@@ -180,12 +181,12 @@ def test_loss_on_the_composite_ignores_the_output_outside_the_hole():
     torch.testing.assert_close(seen["composite"], (difference * mask).mean())
 
 
-def test_prepared_priors_give_the_step_that_computing_them_gives():
-    """Not quantised to 8 bits, a bank's coarse faces and labels change nothing."""
+def test_a_first_stage_computed_once_gives_the_step_that_computing_it_gives():
+    """Not quantised to 8 bits, a table's coarse faces and labels change nothing."""
     image, mask = pictures()
     computed, prepared = training(), training()
-    coarse, labels = prepared.priors(image, mask)
-    prepared.priors.coarse_network = prepared.priors.parser = None  # not to be asked
+    coarse, labels = prepared.first_stage(image, mask)
+    prepared.first_stage.coarse_network = prepared.first_stage.parser = None  # not to be asked
     one = one_step(computed)
     two = one_step(prepared, {"image": image, "mask": mask, "coarse": coarse, "labels": labels.long()})
     for name in one:
@@ -203,7 +204,7 @@ def test_both_rates_follow_the_images_seen():
     assert trainable._generator_optimizer.param_groups[0]["betas"] == (0.9, 0.99)
 
 
-@pytest.mark.parametrize("options", [{"mcm": False}, {"dmm": False, "mcm": False}, {"norm": "batch"}])
+@pytest.mark.parametrize("options", [{"mcm": False}, {"dmm": False, "mcm": False}, {"spade_norm": "batch"}])
 def test_ablations_train(options):
     trainable = training(network=generator(**options))
     before = snapshot(trainable)
@@ -279,7 +280,7 @@ def test_two_processes_equal_one_on_the_joint_batch(tmp_path):
     here = Path(__file__).parent
     environment = os.environ | {
         "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": str(here.parents[1]),
+        "PYTHONPATH": str(here.parents[2]),
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
         "GLOO_SOCKET_IFNAME": "lo",

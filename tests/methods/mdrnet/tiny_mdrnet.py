@@ -9,21 +9,27 @@ from pathlib import Path
 import torch
 
 from replication import distributed
-from replication.backbones.perceptual import ParserFeatures
 from replication.layers.patch_gan import PatchGAN
-from replication.methods.mdrnet.frozen_networks import FrozenJudges
-from replication.methods.mdrnet.network import MDRNet, MDRNetInpainter, MDRNetSize, Priors
-from replication.methods.mdrnet.training import LossSettings, MDRNetTraining
+from replication.methods.mdrnet.first_stage import FrozenFirstStage
+from replication.methods.mdrnet.frozen_networks import FrozenNetworks
+from replication.methods.mdrnet.inpainter import MDRNetInpainter
+from replication.methods.mdrnet.network import MDRNet
+from replication.methods.mdrnet.settings import Losses, MDRNetSettings, Memory, Size
+from replication.methods.mdrnet.training import MDRNetTraining
 from replication.methods.parser.bisenet import BiSeNet, FaceParser
-from replication.methods.pconv.network import PConvInpainter, PConvUNet
+from replication.methods.parser.features import ParserFeatures
+from replication.methods.pconv.inpainter import PConvInpainter
+from replication.methods.pconv.network import PConvUNet
 from replication.methods.reconstruction.network import ReconstructionEncoder, ReconstructionNetwork
-from replication.training import fit
+from replication.settings import merge
+from replication.training.fit import fit
 from replication.training.schedules import LearningRate
 
 SIDE, BATCH = 32, 4
-SIZE = MDRNetSize(channels=8, style_width=4, width=4, blocks=1, spade_hidden=4, patch=2)
-MEMORY = {"slots": 6, "decay": 0.9}
-LOSSES = LossSettings(style=1.0)
+SIZE = Size(channels=8, style_width=4, width=4, blocks=1, spade_hidden=4, patch=2)
+SLOTS = 6
+LOSSES = Losses(style=1.0)
+SETTINGS = MDRNetSettings(size=SIZE, memory=Memory(slots=SLOTS, decay=0.9), losses=LOSSES)
 
 
 def randomise_statistics(network: torch.nn.Module) -> None:
@@ -34,24 +40,30 @@ def randomise_statistics(network: torch.nn.Module) -> None:
             module.running_var.uniform_(0.5, 1.5)
 
 
-def priors() -> Priors:
+def first_stage() -> FrozenFirstStage:
     torch.manual_seed(1)
     coarse, parser = PConvUNet(width=4, levels=3), BiSeNet(width=4, output_stride=4)
     randomise_statistics(coarse)
     randomise_statistics(parser)
-    return Priors(PConvInpainter(coarse), FaceParser(parser))
+    return FrozenFirstStage(PConvInpainter(coarse), FaceParser(parser))
 
 
-def generator(**options) -> MDRNet:
+def generator(**change) -> MDRNet:
+    """The network of `SETTINGS` with the changes of a run, as params.yaml would have them."""
     torch.manual_seed(2)
-    return MDRNet(SIZE, memory=options.pop("memory", MEMORY), **options)
+    return MDRNet(merge(SETTINGS, change, path="change"))
 
 
-def inpainter(**options) -> MDRNetInpainter:
-    network = generator(**options)
+def encoder() -> ReconstructionEncoder:
+    torch.manual_seed(4)
+    return ReconstructionEncoder(ReconstructionNetwork(width=4))
+
+
+def inpainter(**change) -> MDRNetInpainter:
+    network = generator(**change)
     if network.memory is not None:
         network.memory.started.fill_(True)
-    return MDRNetInpainter(network, priors())
+    return MDRNetInpainter(network, first_stage(), encoder)
 
 
 class SGDTraining(MDRNetTraining):
@@ -64,16 +76,16 @@ class SGDTraining(MDRNetTraining):
 
 
 def training(kind=MDRNetTraining, losses=LOSSES, peak=1e-3, network=None, **options) -> MDRNetTraining:
-    frozen = priors()
+    before = first_stage()
     network = network if network is not None else generator()
     torch.manual_seed(3)
     return kind(
         network,
         PatchGAN(width=4),
-        frozen,
-        FrozenJudges(
-            parser=frozen.parser,
-            perceptual=ParserFeatures(frozen.parser),
+        before,
+        FrozenNetworks(
+            parser=before.parser,
+            perceptual=ParserFeatures(before.parser),
             encoder=ReconstructionEncoder(ReconstructionNetwork(width=4)),
         ),
         losses,
@@ -126,8 +138,7 @@ def run(root, *, steps: int, trainable: MDRNetTraining, **options):
 
 def joint(root, steps: int = 2) -> None:
     """The run that two processes and one must agree on."""
-    losses = LossSettings(style=1.0)
-    run(root, steps=steps, trainable=training(SGDTraining, losses, peak=0.1), checkpoint_steps=steps)
+    run(root, steps=steps, trainable=training(SGDTraining, peak=0.1), checkpoint_steps=steps)
 
 
 def state(root, steps: int) -> dict:

@@ -8,13 +8,8 @@ from torch import nn
 from replication.backbones.imagenet import normalise_signed
 from replication.errors import InputError
 from replication.methods.parser import bisenet
-from replication.methods.parser.bisenet import (
-    BiSeNet,
-    FaceParser,
-    ParserTraining,
-    hard_example_cross_entropy,
-    published_parser,
-)
+from replication.methods.parser.bisenet import BiSeNet, FaceParser, published_parser
+from replication.methods.parser.training import ParserTraining, hard_example_cross_entropy
 
 
 def with_lively_norms(network: nn.Module) -> nn.Module:

@@ -4,11 +4,8 @@ import torch
 from torch import nn
 
 from replication.backbones.frozen import fold_batch_norms
-from replication.methods.reconstruction.network import (
-    ReconstructionEncoder,
-    ReconstructionNetwork,
-    ReconstructionTraining,
-)
+from replication.methods.reconstruction.network import ReconstructionEncoder, ReconstructionNetwork
+from replication.methods.reconstruction.training import ReconstructionTraining
 from replication.training.schedules import LearningRate
 
 

@@ -5,17 +5,20 @@ import pandas as pd
 import pytest
 
 from replication.errors import InputError
-from replication.papers import PAPERS, SHOWFACE_ROWS, load_claims, load_rows, load_tables
+from replication.papers import PAPERS, load_claims, load_tables
 from replication.reporting.claims import judging as module
 from replication.reporting.claims.judging import (
     COLUMNS,
     VERDICTS,
+    claim_buckets,
     claim_metrics,
     judge_claims,
     read_claims_csv,
     write_claims_csv,
 )
+from replication.reporting.placement import rows_of
 
+ROWS = rows_of("showface")
 DRAWS = 5000  # enough that a claim of 144 parts can be contradicted
 
 
@@ -63,7 +66,7 @@ def test_without_results_nothing_is_judged():
     table = judged({})
     assert set(table.verdict) == {"not run"}
     assert table.probability.isna().all() and not table.comparable.any() and set(table.profile) == {""}
-    assert "experiment no_mrem was not evaluated" in table.measured_evidence["C14"]
+    assert "run no_mrem was not measured" in table.measured_evidence["C14"]
 
 
 @pytest.mark.parametrize(
@@ -82,7 +85,7 @@ def test_thresholds(modules, holding, verdict):
     draws["no_mrem", "20-40%", "PSNR"] = np.where(np.arange(DRAWS) < holding * DRAWS // 100, 30.0, -1.0)
     row = judged(modules, draws).loc["C13"]
     assert (row.verdict, row.probability) == (verdict, holding / 100)
-    assert row.experiments == "no_mrem; no_mrem_no_dmm"
+    assert row.runs == "no_mrem; no_mrem_no_dmm"
 
 
 def test_the_probability_is_that_of_all_comparisons_at_once(modules):
@@ -102,10 +105,11 @@ ABLATIONS = ("C12", "C13", "C14", "C15", "C16", "C17", "C18", "C19", "C22")
 
 
 def noisy(file_of, quality, seed: int, draws: int = 2000):
-    """Every experiment measured once with noise, and draws of that same noise about what was measured."""
+    """Every run measured once with noise, and draws of that same noise about what was measured."""
     noise = np.random.default_rng(seed)
     metrics, drawn = {}, {}
-    for name in dict.fromkeys(SHOWFACE_ROWS.values()):
+    printed = [(n, d, m) for n, t in load_tables("showface").items() for d, m in zip(t.dataset, t.method, strict=True)]
+    for name in dict.fromkeys(ROWS[row] for row in printed if row in ROWS):
         metrics[name] = file_of(name, quality=quality(name))
         for bucket in ("1-20%", "20-40%", "40-60%"):
             for metric, value in metrics[name][bucket].items():
@@ -116,7 +120,7 @@ def noisy(file_of, quality, seed: int, draws: int = 2000):
 
 
 def test_what_nothing_resolves_is_not_contradicted(file_of):
-    """All experiments equal: no claim of many comparisons holds in any draw, and none is refuted either."""
+    """All runs equal: no claim of many comparisons holds in any draw, and none is refuted either."""
     contradicted, low = 0, 0
     for seed in range(10):
         table = judged(*noisy(file_of, lambda name: 1.0, seed)).loc[[*ABLATIONS]]
@@ -138,7 +142,7 @@ def test_one_comparison_that_surely_fails_contradicts(file_of):
 def test_a_claim_about_each_method_is_judged_on_those_measured(metrics):
     row = judged(metrics).loc["C24"]
     assert (row.verdict, row.probability) == ("supported", 1.0)
-    assert row.measured_evidence.startswith("Judged on the methods that were measured. No experiment measures Deep")
+    assert row.measured_evidence.startswith("Judged on the methods that were measured. No run measures Deep")
     metrics["full"]["40-60%"]["SSIM"] = 0.99  # better than with smaller holes
     assert judged(metrics).verdict["C24"] == "contradicted"
 
@@ -151,21 +155,21 @@ def test_flipped_numbers_flip_the_verdict(modules, file_of):
     assert table.measured_evidence["C14"].startswith("0 of 12 comparisons hold; not: ")
 
 
-def test_a_missing_experiment_is_named(metrics):
-    # The fixture has every experiment but slots_512, and `full` better than all others.
+def test_a_missing_run_is_named(metrics):
+    # The fixture has every run but slots_512, and `full` better than all others.
     table = judged(metrics)
     assert table.verdict["C18"] == "not run" and np.isnan(table.probability["C18"])
-    assert table.measured_evidence["C18"].startswith("Not run: experiment slots_512 was not evaluated. 36 of 36")
+    assert table.measured_evidence["C18"].startswith("Not run: run slots_512 was not measured. 36 of 36")
     assert "that could be made (of 48) hold" in table.measured_evidence["C18"]
-    assert "slots_512" not in table.experiments["C18"]
-    assert table.measured_evidence["C23"] == "Not run: no experiment measures ICT, DeepFillv2, PIC, CTSDG, DSI."
+    assert "slots_512" not in table.runs["C18"]
+    assert table.measured_evidence["C23"] == "Not run: no run measures ICT, DeepFillv2, PIC, CTSDG, DSI."
 
 
-def test_what_was_run_may_refute_a_claim_that_lacks_an_experiment(metrics, file_of):
+def test_what_was_run_may_refute_a_claim_that_lacks_a_run(metrics, file_of):
     metrics = metrics | {"slots_64": file_of("slots_64", quality=0.5)}
     row = judged(metrics).loc["C18"]
     assert (row.verdict, row.probability) == ("contradicted", 0.0)
-    assert row.measured_evidence.startswith("Refuted by what was run: P is at most this. Experiment slots_512 was not")
+    assert row.measured_evidence.startswith("Refuted by what was run: P is at most this. Run slots_512 was not")
 
 
 def test_a_missing_number_and_missing_draws_are_named(modules):
@@ -173,8 +177,8 @@ def test_a_missing_number_and_missing_draws_are_named(modules):
     del modules["no_mrem"]["40-60%"]["SSIM"], draws["full", "1-20%", "FD"]
     table = judged(modules, draws)
     assert table.verdict["C14"] == "not run"
-    assert "experiment no_mrem has no SSIM at 40-60%" in table.measured_evidence["C14"]
-    assert "experiment full has no FID at 1-20%" in table.measured_evidence["C14"]
+    assert "run no_mrem has no SSIM at 40-60%" in table.measured_evidence["C14"]
+    assert "run full has no FID at 1-20%" in table.measured_evidence["C14"]
 
 
 def test_draws_that_cannot_be_used_are_refused(modules):
@@ -193,16 +197,16 @@ def test_amounts_of_the_paper_are_not_judged_on_other_data(metrics):
     assert set(table.verdict[amounts]) == {"not comparable"}
     assert table.probability[amounts].isna().all() and not table.comparable.any()
     assert "the amount belongs to the paper's data" in table.measured_evidence["C01"]
-    assert "No experiment measures DeepFillv2, PIC" in table.measured_evidence["C01"]
+    assert "No run measures DeepFillv2, PIC" in table.measured_evidence["C01"]
 
 
-def test_experiments_that_do_not_compare_are_not_judged(modules, file_of):
+def test_runs_that_do_not_compare_are_not_judged(modules, file_of):
     modules["no_mrem"] = file_of("no_mrem", quality=1.1, image_size=128)
     row = judged(modules).loc["C14"]
-    assert row.verdict == "not comparable" and "experiments differ in image size" in row.measured_evidence
+    assert row.verdict == "not comparable" and "runs differ in image size" in row.measured_evidence
     modules["no_mrem"] = file_of("no_mrem", quality=1.1, frechet="FID")
     row = judged(modules).loc["C14"]
-    assert row.verdict == "not comparable" and "some experiments have FD and some FID" in row.measured_evidence
+    assert row.verdict == "not comparable" and "some runs have FD and some FID" in row.measured_evidence
 
 
 def test_fd_is_not_called_fid_and_drawn_faces_not_celebahq(metrics, file_of):
@@ -223,13 +227,13 @@ def test_a_perfect_replication_gets_the_papers_own_answers(monkeypatch, file_of)
     for number, table in load_tables("showface").items():
         for cell in table.itertuples():
             key = (number, cell.dataset, cell.method)
-            rows[key] = SHOWFACE_ROWS.get(key, f"{cell.method}_{cell.dataset}")
+            rows[key] = ROWS.get(key, f"{cell.method}_{cell.dataset}")
             name = rows[key]
             if name not in metrics:
                 made = file_of(name, profile="paper", comparable=True, dataset=name, pairs="")["made_by"]
                 metrics[name] = {"made_by": made}
             metrics[name].setdefault(cell.mask_ratio, {})[cell.metric] = cell.value
-    monkeypatch.setattr(module, "load_rows", lambda paper: rows if paper == "showface" else load_rows(paper))
+    monkeypatch.setattr(module, "rows_of", lambda paper: rows if paper == "showface" else rows_of(paper))
     table = judged(metrics).query("paper == 'showface'")
     recorded = load_claims("showface").set_index("id")
     run = table[~recorded.kind.isin(["print", "count"])]
@@ -244,11 +248,21 @@ def test_claims_about_print_and_counts_are_not_run(metrics):
     table = judged(metrics)
     assert table.verdict[["C20", "C21", "C25", "C26"]].to_list() == ["not run"] * 4
     assert table.measured_evidence["C21"] == "Not run: it is about the paper's own print."
-    assert table.experiments["C25"] == ""
+    assert table.runs["C25"] == ""
 
 
 def test_metrics_that_claims_read():
     assert {"L1_percent", "FID", "FD", "PSNR", "SSIM"} <= claim_metrics()
+    assert {"1-20%", "20-40%", "40-60%"} <= claim_buckets()
+
+
+def test_only_ablations_have_to_be_trained_equally_long(metrics, file_of):
+    for name in ("pconv", "pconv_ffhq"):
+        metrics[name] = file_of(name, quality=2, steps=3)
+    assert judged(metrics).verdict["C24"] == "supported"  # Table 1 compares different systems
+    metrics["no_mrem"] = file_of("no_mrem", quality=1.5, steps=3)
+    row = judged(metrics).loc["C14"]
+    assert row.verdict == "not comparable" and "runs differ in training steps" in row.measured_evidence
 
 
 def test_the_file_comes_back_as_it_was_written(tmp_path, metrics, modules):

@@ -6,11 +6,11 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from replication.papers import PAPERS, SHOWFACE_ROWS
+from replication.papers import PAPERS
 from replication.reporting.claims.judging import VERDICTS, judge_claims
 from replication.reporting.claims.page import claims_html, claims_notebook_html
 from replication.reporting.site.page import Section, build_site
-from replication.reporting.tables.results import load_metrics, showface_tables
+from replication.reporting.tables.results import paper_tables
 
 
 @pytest.fixture
@@ -104,14 +104,11 @@ def test_words_are_escaped(claims, metrics):
     tree(text)
 
 
-def test_the_site_takes_it_as_a_section(tmp_path, claims, metrics, metrics_folder):
+def test_the_site_takes_it_as_a_section(tmp_path, claims, metrics):
     (tmp_path / "claims.csv").write_text("id\n")
     section = Section("claims", "Claims", claims_html(claims, metrics))
-    text = build_site(
-        reports=tmp_path,
-        tables=showface_tables(load_metrics(metrics_folder, set(SHOWFACE_ROWS.values()))),
-        sections=[section],
-    ).read_text()
+    tables = paper_tables("showface", metrics)
+    text = build_site(reports=tmp_path, tables=tables, sections=[section]).read_text()
     ids = re.findall(r'id="([^"]+)"', text)
     assert len(ids) == len(set(ids))
     assert '<a href="#claims">Claims</a>' in text and ".claims .badge" in text

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -11,13 +12,16 @@ from replication.data.pairs import write_pairs
 from replication.data.store import Chunk, write_store
 from replication.drawing import style
 from replication.errors import InputError
+from replication.papers import load_figures
 from replication.reporting.figures.comparison import (
+    Captioned,
     Samples,
     choose_pairs,
     comparison_figure,
     load_samples,
-    showface_figures,
+    picture_figure,
 )
+from replication.reporting.placement import Column, columns_of
 
 SIZE, KEPT = 16, 2
 
@@ -35,18 +39,20 @@ def masks(rng: np.random.Generator, count: int):
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    """Stores of six test faces each, pairs, and samples of some experiments."""
+    """Stores of six test faces each, pairs, and samples of some runs."""
     root = tmp_path_factory.mktemp("world")
     rng = np.random.default_rng(0)
     prepared, results = root / "prepared", root / "results"
     test = list(masks(rng, 6))
-    mask_store = write_mask_store(prepared / "masks", size=SIZE, train=masks(rng, 2), test=test, source={})
+    place = prepared / "masks" / "celebahq"
+    mask_store = write_mask_store(place, size=SIZE, train=masks(rng, 2), test=test, source={})
+    shutil.copytree(place, prepared / "masks" / "ffhq")
     for dataset in ("celebahq", "ffhq"):
         rows = pd.DataFrame({"id": [f"{dataset}{i}" for i in range(7)], "split": ["train"] + ["test"] * 6})
         faces = rng.integers(0, 256, (7, SIZE, SIZE, 3)).astype(np.uint8)
         chunks = [Chunk(faces, rows)]
         store = write_store(prepared / dataset, name=dataset, size=SIZE, chunks=chunks, source={})
-        pairs = write_pairs(prepared / "pairs" / f"{dataset}.csv", store, mask_store, seed=0)
+        pairs = write_pairs(prepared / "pairs" / "irregular" / f"{dataset}.csv", store, mask_store, seed=0)
         names = {"celebahq": ("full", "pconv", "no_mrem", "slots_64"), "ffhq": ("full_ffhq",)}[dataset]
         for name in names:
             folder = results / name / "seed_0"
@@ -60,25 +66,54 @@ def world(tmp_path_factory):
     return {"results": results, "prepared": prepared}
 
 
+def samples_of(world, run: str, dataset: str = "celebahq") -> Samples | None:
+    return load_samples(run, dataset, "irregular", **world)
+
+
+def draw(world, name: str, *, columns=None, **more) -> Captioned | None:
+    """A figure of ShowFace from what the world has."""
+    (planned,) = (figure for figure in load_figures("showface") if figure.name == name)
+    names = {"CelebA-HQ": "drawn faces\n(role of CelebA-HQ)", "FFHQ": "drawn faces\n(role of FFHQ)"}
+
+    def samples(run: str) -> Samples | None:
+        return samples_of(world, run, "ffhq" if run.endswith("ffhq") else "celebahq")
+
+    return picture_figure(planned, columns or columns_of("showface", name), samples, names=names, **more)
+
+
+PICTURES = [figure.name for figure in load_figures("showface") if figure.kind != "panel"]
+
+
 def test_samples_come_with_their_own_image_mask_and_ratio(world):
-    samples = load_samples("full", "celebahq", **world)
+    samples = samples_of(world, "full")
     assert samples.completed.shape == (3 * KEPT, SIZE, SIZE, 3)
     assert (samples.completed == samples.images // 2).all()
     assert samples.masks.reshape(len(samples.masks), -1).mean(axis=1) == pytest.approx(samples.pairs.ratio.to_numpy())
 
 
-def test_an_experiment_that_was_not_run_has_no_samples(world):
-    assert load_samples("slots_512", "celebahq", **world) is None
+def test_a_run_that_was_not_measured_has_no_samples(world):
+    assert samples_of(world, "slots_512") is None
+
+
+def test_holes_of_a_protocol_without_irregular_masks_lie_beside_its_pairs(world, tmp_path):
+    shutil.copytree(world["prepared"], tmp_path / "prepared")
+    folder = tmp_path / "prepared" / "pairs"
+    (folder / "irregular").rename(folder / "boxes")
+    own = np.zeros((200, SIZE, SIZE), np.uint8)
+    own[:, :4] = 1
+    np.save(folder / "boxes" / "celebahq_holes.npy", own)
+    samples = load_samples("full", "celebahq", "boxes", results=world["results"], prepared=tmp_path / "prepared")
+    assert (samples.masks == own[: 3 * KEPT]).all()
 
 
 def test_samples_that_do_not_fit_are_refused(world, tmp_path):
     (tmp_path / "full" / "seed_0").mkdir(parents=True)
     np.savez(tmp_path / "full" / "seed_0" / "samples.npz", **{"1-20%": np.zeros((99, SIZE, SIZE, 3), np.uint8)})
     with pytest.raises(InputError, match="99 samples"):
-        load_samples("full", "celebahq", results=tmp_path, prepared=world["prepared"])
+        load_samples("full", "celebahq", "irregular", results=tmp_path, prepared=world["prepared"])
     (tmp_path / "full" / "seed_0" / "samples.npz").write_bytes(b"no archive")
     with pytest.raises(InputError, match="cannot be read"):
-        load_samples("full", "celebahq", results=tmp_path, prepared=world["prepared"])
+        load_samples("full", "celebahq", "irregular", results=tmp_path, prepared=world["prepared"])
 
 
 def table(ratios: list[float], faces: list[int] | None = None) -> pd.DataFrame:
@@ -107,15 +142,16 @@ def test_a_face_is_shown_once_while_there_are_others():
     assert len(choose_pairs(pairs, 3)) == 3
 
 
-def test_every_figure_whose_experiments_ran_is_drawn_the_same_each_time(world):
-    def draw() -> dict[str, bytes]:
-        made = showface_figures(**world, profile="demo", subtitle="profile: demo " * 20)
-        assert all(item.caption and item.alt and item.title for item in made)
-        return {item.name: style.figure_bytes(item.figure) for item in made}
+@pytest.mark.parametrize("name", PICTURES)
+def test_every_figure_whose_runs_were_measured_is_drawn_the_same_each_time(world, name):
+    first, again = (draw(world, name, subtitle="profile: demo " * 20) for _ in range(2))
+    assert first.name == name and first.caption and first.alt and first.title
+    assert style.figure_bytes(first.figure) == style.figure_bytes(again.figure)
 
-    first = draw()
-    assert list(first) == ["figure1", "figure5", "figure6", "figure7", "memory_sizes"]
-    assert first == draw()
+
+def test_the_figures_are_those_of_the_paper_in_its_order():
+    assert PICTURES == ["figure1", "figure5", "figure6", "figure7", "memory_sizes"]
+    assert [one.name for one in load_figures("showface") if one.kind == "panel"] == ["figure2", "figure3", "figure4"]
 
 
 def words(figure) -> list[str]:
@@ -123,7 +159,7 @@ def words(figure) -> list[str]:
 
 
 def test_figures_say_what_was_not_run_and_name_drawn_faces_as_such(world):
-    made = {item.name: item.figure for item in showface_figures(**world, profile="demo")}
+    made = {name: draw(world, name).figure for name in PICTURES}
     assert words(made["memory_sizes"]).count("not run") == 4 * 4  # m = 32, 256, 512 and shared, in 4 rows
     assert "drawn faces (role of CelebA-HQ)" in words(made["figure5"])
     assert not [text for text in words(made["figure5"]) if text == "CelebA-HQ"]
@@ -134,14 +170,25 @@ def test_figures_say_what_was_not_run_and_name_drawn_faces_as_such(world):
     assert [text for text in words(made["figure1"]) if text.startswith("hole ")]
 
 
+def test_a_run_of_a_new_system_gets_its_column(world):
+    columns = [*columns_of("showface", "figure5"), Column("CelebA-HQ", "Copy-paste", "no_mrem", "")]
+    assert words(draw(world, "figure5", columns=columns).figure).count("Copy-paste") == 1
+
+
 def test_nothing_run_makes_no_figures(world, tmp_path):
-    assert showface_figures(results=tmp_path, prepared=world["prepared"], profile="demo") == []
-    with pytest.raises(InputError, match="none of its experiments"):
-        comparison_figure({"celebahq": {"Ours": None}}, title="Figure 5")
+    assert draw({**world, "results": tmp_path}, "figure5") is None
+    with pytest.raises(InputError, match="none of its runs has samples"):
+        comparison_figure({"CelebA-HQ": {"Ours": None}}, title="Figure 5", names={})
+
+
+def test_two_runs_on_one_data_set_have_no_room_in_a_samples_figure(world):
+    columns = [Column("FFHQ", "", "full_ffhq", ""), Column("FFHQ", "", "pconv_ffhq", "")]
+    with pytest.raises(InputError, match=r"Figure 1\. Completions of large holes: has room for one run on FFHQ"):
+        draw(world, "figure1", columns=columns)
 
 
 def test_methods_on_different_pairs_are_not_put_side_by_side(world):
-    first = load_samples("full", "celebahq", **world)
+    first = samples_of(world, "full")
     other = Samples("pconv", "celebahq", first.pairs.assign(mask_row=0), first.images, first.masks, first.completed)
-    with pytest.raises(InputError, match="full and pconv"):
-        comparison_figure({"celebahq": {"Ours": first, "PConv": other}}, title="t")
+    with pytest.raises(InputError, match="runs full and pconv were not sampled on the same pairs"):
+        comparison_figure({"CelebA-HQ": {"Ours": first, "PConv": other}}, title="t", names={})

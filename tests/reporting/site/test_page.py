@@ -7,11 +7,16 @@ import pytest
 
 from replication.drawing import style
 from replication.errors import InputError
-from replication.papers import SHOWFACE_ROWS
-from replication.reporting.costs import cost_table, load_costs
+from replication.methods.registry import methods
+from replication.papers import PAPERS, load_figures, load_tables
+from replication.reporting.placement import rows_of
+from replication.reporting.site.choices import load_choices
 from replication.reporting.site.page import Section, build_site
+from replication.reporting.site.runs import ShownRun
 from replication.reporting.tables.formats import write_table
-from replication.reporting.tables.results import load_metrics, showface_tables
+from replication.reporting.tables.results import paper_tables
+
+RUNS = sorted({*rows_of("showface").values(), "mine"})
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}
 
@@ -46,28 +51,32 @@ def drawing():
 
 
 @pytest.fixture
-def reports(tmp_path, metrics_folder):
-    (tmp_path / "figures").mkdir()
-    for name in ("figure5", "figure1", "curves_mdrnet"):
+def runs(metrics, file_of):
+    """Every run of ShowFace's tables but slots_512, and one that no paper has a row for."""
+    links = (("numbers", "metrics/full.json"),)
+    metrics = metrics | {"mine": file_of("mine", quality=0.9)}
+    return [ShownRun(name, "MDRNets", "drawn faces", "irregular", metrics.get(name), links) for name in RUNS]
+
+
+@pytest.fixture
+def reports(tmp_path, metrics, metrics_folder):
+    for name in ("showface/figure5", "showface/figure1", "curves/mdrnet"):
         path = tmp_path / "figures" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
         style.save_figure(drawing(), path, title=f"<{name}>", caption="a & <b>", alt='say "hi"')
     (tmp_path / "notebooks" / "evaluate").mkdir(parents=True)
     (tmp_path / "notebooks" / "evaluate" / "a & #1.html").write_text("x")
-    for table in showface_tables(load_metrics(metrics_folder, set(SHOWFACE_ROWS.values()))):
-        write_table(table, tmp_path / "tables")
+    for table in paper_tables("showface", metrics):
+        write_table(table, tmp_path / "tables" / "showface")
     return tmp_path
 
 
 @pytest.fixture
-def page(reports, metrics_folder, costs_folder):
+def page(reports, metrics, runs):
+    tables, choices = paper_tables("showface", metrics), {"showface": load_choices("showface")}
+
     def build(**more):
-        costs = cost_table(load_costs(costs_folder))
-        return build_site(
-            reports=reports,
-            tables=showface_tables(load_metrics(metrics_folder, set(SHOWFACE_ROWS.values()))),
-            costs=costs,
-            **more,
-        ).read_text()
+        return build_site(reports=reports, tables=tables, runs=runs, choices=choices, **more).read_text()
 
     return build
 
@@ -83,7 +92,8 @@ def test_the_page_is_well_formed_accessible_and_equal_every_time(page):
     assert len(ids) == len(set(ids))
     inner = [a["href"][1:] for a in parsed.all("a") if a["href"].startswith("#")]
     assert set(inner) <= set(ids)
-    assert {"table1", "table4", "figure-figure1", "costs", "notebooks", "reading", "provenance"} <= set(inner)
+    wanted = {"showface-table1", "showface-table4", "figure-showface-figure1", "runs", "costs", "notebooks", "records"}
+    assert wanted <= set(inner)
 
 
 def test_nothing_is_fetched_from_elsewhere(page):
@@ -101,15 +111,16 @@ def test_links_to_files_are_relative_encoded_and_exist(page, reports):
     text = page()
     files = [a["href"] for a in Page(text).all("a") if not a["href"].startswith("#")]
     assert "notebooks/evaluate/a%20%26%20%231.html" in files
-    assert "tables/showface_table1.csv" in files
+    assert "tables/showface/table1.csv" in files
     assert "metrics/full.json" in files
+    files.remove("costs/costs.html")  # of this checkout alone, so that the page cannot depend on it
     assert all((reports / unquote(unescape(href))).is_file() for href in files)
 
 
 def test_words_from_files_are_escaped(page):
     text = page()
-    assert "<figure5>" not in text
-    assert "&lt;figure5&gt;" in text
+    assert "<showface/figure5>" not in text
+    assert "&lt;showface/figure5&gt;" in text
     assert "a &amp; &lt;b&gt;" in text
 
 
@@ -117,13 +128,13 @@ def test_the_header_says_what_was_run_and_that_it_does_not_compare(page):
     header = re.search(r"<header>.*?</header>", page(), re.DOTALL)[0]
     assert "NOT comparable with the paper" in header
     assert "it is not FID" in header
-    assert "13 of 14 run" in header
-    assert "0123456789ab+changes" in header
+    assert "14 of 15 measured" in header
+    assert "0123456789ab" in header
 
 
 def test_figures_come_in_the_papers_order_and_curves_apart(page):
     text = page()
-    places = [text.index(f'<figure id="figure-{n}"') for n in ("figure1", "figure5", "curves_mdrnet")]
+    places = [text.index(f'<figure id="figure-{n}"') for n in ("showface-figure1", "showface-figure5", "curves-mdrnet")]
     assert places == sorted(places)
     assert text.index('<section id="training"') < places[2]
 
@@ -137,9 +148,70 @@ def test_more_sections_are_placed_and_their_anchors_checked(page):
 
 
 def test_an_empty_project_still_gives_a_page(tmp_path):
-    text = build_site(
-        reports=tmp_path, tables=showface_tables(load_metrics(tmp_path / "metrics", set(SHOWFACE_ROWS.values())))
-    ).read_text()
+    text = build_site(reports=tmp_path, tables=paper_tables("showface", {})).read_text()
     assert Page(text).all("img") == []
-    assert "0 of 14 run" in text
-    assert "No experiment of this table was run." in text
+    assert "0 of 0 measured" in text
+    assert "No run of this table was measured." in text and "No run has been measured." in text
+
+
+def section(text: str, anchor: str) -> str:
+    return re.search(rf'<section id="{anchor}".*?(?=<section id="|</main>)', text, re.DOTALL)[0]
+
+
+def test_every_run_is_listed_with_its_metrics_and_intervals(page, runs):
+    (mine,) = (one for one in runs if one.name == "mine")
+    mine.metrics["made_by"][0] |= {
+        "intervals": {"1-20%": {"PSNR": [37.0, 37.9]}},
+        "protocol": {"metrics": {"PSNR": {"label": "PSNR", "unit": "dB", "better": "higher"}}},
+    }
+    text = section(page(), "runs")
+    assert [name for name in RUNS if f'id="run-{name}"' in text] == RUNS
+    assert '<td>37.300 <small class="spread">±0.600</small></td>' in text  # 40 - 30 x 0.1 x 0.9
+    assert text.count("not measured yet") == 1  # slots_512
+    assert text.count('<th scope="row">20-40%</th>') == len(RUNS) - 1
+    assert '<a href="metrics/full.json">numbers</a>' in text
+
+
+def test_runs_of_each_protocol_have_a_table_of_their_own(page, runs, file_of):
+    faces = {"mouth": {"PSNR": 20.0}, "made_by": file_of("faces")["made_by"]}
+    runs.append(ShownRun("faces", "MDRNets", "drawn faces", "regions", faces))
+    text = section(page(), "runs")
+    assert text.count("<table") == 2 and "Protocol regions." in text and '<th scope="row">mouth</th>' in text
+
+
+def test_there_is_no_time_and_no_commit_on_the_page(page):
+    text = page()
+    assert 'href="costs/costs.html"' in section(text, "costs")
+    records = section(text, "records")
+    assert ">code</th>" in records and "commit</th>" not in records and "seconds" not in text
+    assert "Time (s)" not in text and "Commit" not in text
+
+
+def test_choices_stand_folded_beside_what_they_affect(page):
+    text = page()
+    blocks = re.split(r'(?=<section class="result" id=")', section(text, "tables"))[1:]
+    assert len(blocks) == 4
+    for number, block in enumerate(blocks, 1):
+        wanted = [c for c in load_choices("showface") if f"table{number}" in c.places]
+        assert f"Choices behind this table: {len(wanted)}</summary>" in block
+        assert block.count('<table class="choicelist">') == len({choice.owner for choice in wanted})
+    assert "methods.mdrnet.memory.slots" in blocks[3] and "masks.source" in blocks[0]
+    assert "Choices behind this figure: 1</summary>" in section(text, "figures")
+    assert "<details class=" in text and "<details open" not in text
+
+
+def test_a_systems_choices_belong_to_its_paper_or_to_those_that_look_through_it():
+    owners = {choice.owner for choice in load_choices("showface")}
+    systems = ("mdrnet", "pconv", "parser", "reconstruction", "attributes")
+    assert owners >= {"data and measurement", *(methods()[name].title for name in systems)}
+    # ExGAN has no system here: what is left are the features of the Fréchet distance, which every number needs.
+    assert {choice.owner for choice in load_choices("exgan")} == {methods()["attributes"].title}
+
+
+@pytest.mark.parametrize("paper", PAPERS)
+def test_every_choice_stands_beside_something_that_exists(paper):
+    """That its key and its file exist is tested where the lists are."""
+    places = {f"table{n}" for p in PAPERS for n in load_tables(p)} | {f.name for p in PAPERS for f in load_figures(p)}
+    for choice in load_choices(paper):
+        assert choice.places <= places, choice.point
+        assert choice.point and choice.says and choice.chosen and choice.source

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from replication.drawing.escaping import html_text, latex_text, markdown_text
-from replication.papers import SHOWFACE_ROWS, load_table
+from replication.papers import load_layouts, load_table
+from replication.reporting.placement import rows_of
 from replication.reporting.tables.formats import (
     change_sentence,
     table_grid,
@@ -16,22 +17,25 @@ from replication.reporting.tables.formats import (
     to_markdown,
     write_table,
 )
-from replication.reporting.tables.results import LAYOUTS, result_table
+from replication.reporting.tables.results import result_table
+
+LAYOUTS, ROWS = load_layouts("showface"), rows_of("showface")
 
 NASTY = r"a<b> & \c_{d} 5% $x$ #1 ~ ^ |*`"
 
 
+def build(number: int, metrics: dict, *, runs: dict | None = None, **more):
+    printed = load_table("showface", number)
+    return result_table(LAYOUTS[number], printed=printed, runs=runs or ROWS, metrics=metrics, paper="showface", **more)
+
+
 @pytest.fixture(params=LAYOUTS)
 def table(request, metrics):
-    number = request.param
-    return result_table(number, paper=load_table("showface", number), experiments=SHOWFACE_ROWS, metrics=metrics)
+    return build(request.param, metrics)
 
 
 def test_layout_is_the_papers(metrics):
-    grids = {
-        n: table_grid(result_table(n, paper=load_table("showface", n), experiments=SHOWFACE_ROWS, metrics=metrics))
-        for n in LAYOUTS
-    }
+    grids = {n: table_grid(build(n, metrics)) for n in LAYOUTS}
     assert len(grids[1].body) == 14  # 7 methods on 2 data sets
     assert [head.text for head in grids[1].head[1]] == ["1-20%", "20-40%", "40-60%"] * 4
     assert [head.text for head in grids[2].head[0]] == ["w/o MREM + w/o DMM", "w/o MREM", "Full"]
@@ -57,14 +61,14 @@ def test_every_format_says_that_the_numbers_do_not_compare_and_what_fd_is(table)
 def test_the_papers_own_setting_has_no_such_sentence(file_of):
     change = {"profile": "paper", "comparable": True, "image_size": 256, "features": "FID", "frechet": "FID"}
     metrics = {"full": file_of("full", **change)}
-    table = result_table(2, paper=load_table("showface", 2), experiments=SHOWFACE_ROWS, metrics=metrics)
-    assert table.provenance.notice == ""
+    table = build(2, metrics)
+    assert table.conditions.notice == ""
     assert "NOT comparable" not in to_html(table)
     assert "FID ↓" in to_markdown(table)
 
 
 def test_not_run_is_written_in_every_format(metrics):
-    table = result_table(4, paper=load_table("showface", 4), experiments=SHOWFACE_ROWS, metrics=metrics)
+    table = build(4, metrics)
     assert to_html(table).count("not run</span>") == 12 * 2  # values and changes
     assert to_markdown(table).count("| not run (") == 12 * 2
     assert to_latex(table).count(r"\shortstack{not run\\") == 12 * 2
@@ -73,7 +77,7 @@ def test_not_run_is_written_in_every_format(metrics):
 
 def test_html_is_well_formed_with_scoped_headers_and_full_rows(table):
     root = ElementTree.fromstring(to_html(table).replace("<br>", "<br/>"))
-    assert root.get("id") == f"table{table.layout.number}"
+    assert root.get("id") == f"showface-table{table.layout.number}"
     for head in root.iter("th"):
         assert head.get("scope") in {"col", "row", "colgroup", "rowgroup"}
     for grid in root.iter("table"):
@@ -106,7 +110,7 @@ def test_latex_rows_have_one_width(table):
 def test_what_was_trained_once_is_named(file_of):
     def sentence(**seeds) -> str:
         metrics = {name: file_of(name, **({"seed": s} if s else {})) for name, s in seeds.items()}
-        table = result_table(2, paper=load_table("showface", 2), experiments=SHOWFACE_ROWS, metrics=metrics)
+        table = build(2, metrics)
         return change_sentence(table)
 
     assert "Each network was trained once" in sentence(full=0, no_mrem=0)
@@ -115,8 +119,8 @@ def test_what_was_trained_once_is_named(file_of):
 
 
 def test_special_characters_from_files_are_escaped_everywhere(file_of):
-    metrics = {"full": file_of("full", dataset_title=NASTY, features=f"FD ({NASTY})", commit=NASTY)}
-    table = result_table(2, paper=load_table("showface", 2), experiments=SHOWFACE_ROWS, metrics=metrics)
+    metrics = {"full": file_of("full", dataset_title=NASTY, features=f"FD ({NASTY})", code=NASTY)}
+    table = build(2, metrics)
     assert "a<b>" not in to_html(table)
     assert "a&lt;b&gt; &amp;" in to_html(table)
     assert r"\&" in to_latex(table)
@@ -134,7 +138,7 @@ def test_escapes():
 
 def test_best_and_signs_are_marked(file_of):
     metrics = {"full": file_of("full"), "no_mrem": file_of("no_mrem", quality=1.5)}
-    table = result_table(2, paper=load_table("showface", 2), experiments=SHOWFACE_ROWS, metrics=metrics)
+    table = build(2, metrics)
     assert "| 5.000" not in to_markdown(table)
     assert "**5.000** (_2.937_)" in to_markdown(table)
     assert "+2.500 (+0.022) ✓" in to_markdown(table)
@@ -145,13 +149,7 @@ def test_best_and_signs_are_marked(file_of):
 
 def test_a_change_shows_both_ends_of_its_interval(metrics):
     """± the longer arm of a lopsided one would reach over zero where the cell is beyond chance."""
-    table = result_table(
-        2,
-        paper=load_table("showface", 2),
-        experiments=SHOWFACE_ROWS,
-        metrics=metrics,
-        differences=lambda *_: (0.002, 0.9),
-    )
+    table = build(2, metrics, differences=lambda *_: (0.002, 0.9))
     for text in (to_html(table), to_markdown(table), to_latex(table)):
         assert text.count("[+0.002, +0.900]") == 24 and "±0." not in text.split("Change against Full")[-1]
 
@@ -160,4 +158,23 @@ def test_write_table_writes_four_files_with_equal_bytes_every_time(table, tmp_pa
     first = [path.read_bytes() for path in write_table(table, tmp_path)]
     assert [p.suffix for p in write_table(table, tmp_path)] == [".csv", ".md", ".html", ".tex"]
     assert first == [path.read_bytes() for path in write_table(table, tmp_path)]
-    assert len(pd.read_csv(tmp_path / f"showface_table{table.layout.number}.csv")) > 30
+    assert len(pd.read_csv(tmp_path / f"table{table.layout.number}.csv")) > 30
+
+
+def test_a_row_that_the_paper_does_not_have_is_marked_everywhere(file_of):
+    runs = ROWS | {(n, "CelebA-HQ", "Copy-paste"): "mine" for n in (1, 2, 4)}
+    metrics = {"full": file_of("full"), "mine": file_of("mine", quality=0.5)}
+    for number, added in ((1, "Copy-paste on CelebA-HQ"), (2, "Copy-paste"), (4, "Copy-paste")):
+        table = build(number, metrics, runs=runs)
+        for text in (to_html(table).replace("</b>", ":"), to_markdown(table), to_latex(table)):
+            assert f"Added here, not in the paper: {added}." in text
+        grid = table_grid(table)
+        heads = [head.text for row in grid.head for head in row] + [h.text for stub, _ in grid.body for h in stub if h]
+        if number == 4:  # a third group beside the paper's two
+            assert [(h.text, h.span) for h in grid.head[0]][2:] == [("not in the paper", 1)]
+            assert heads.count("Copy-paste") == 1
+        else:
+            assert heads.count("Copy-paste (not in the paper)") == 1
+    assert "| CelebA-HQ (measured: drawn faces) | Copy-paste (not in the paper) | **0.500** (–) |" in to_markdown(
+        build(1, metrics, runs=runs)
+    )

@@ -8,12 +8,16 @@ import pandas as pd
 import pytest
 
 from replication.errors import InputError
-from replication.papers import SHOWFACE_ROWS, load_table
-from replication.reporting.tables.results import CSV_COLUMNS, LAYOUTS, load_metrics, result_table, showface_tables
+from replication.papers import load_layouts, load_table, papers_with_tables
+from replication.reporting.placement import rows_of
+from replication.reporting.tables.results import CSV_COLUMNS, load_metrics, paper_tables, result_table
+
+LAYOUTS, ROWS = load_layouts("showface"), rows_of("showface")
 
 
-def build(number: int, metrics: dict) -> object:
-    return result_table(number, paper=load_table("showface", number), experiments=SHOWFACE_ROWS, metrics=metrics)
+def build(number: int, metrics: dict, *, runs: dict | None = None, **more):
+    printed = load_table("showface", number)
+    return result_table(LAYOUTS[number], printed=printed, runs=runs or ROWS, metrics=metrics, paper="showface", **more)
 
 
 def test_every_printed_row_is_kept_and_the_ones_that_were_not_run_say_so(metrics):
@@ -31,7 +35,7 @@ def test_nothing_run_still_prints_the_paper():
         assert set(table.cells.status) == {"not run"}
         assert table.cells.paper.notna().all()
         assert not table.cells.best_measured.any()
-        assert table.provenance.items == ()
+        assert table.conditions.items == ()
 
 
 def test_best_is_direction_aware(file_of):
@@ -67,20 +71,23 @@ def test_the_papers_best_includes_its_exception():
 def test_rows_that_do_not_compare_are_not_ranked_and_the_header_says_why(file_of, change):
     metrics = {"full": file_of("full"), "no_mrem": file_of("no_mrem", quality=2, **change)}
     table = build(2, metrics)
-    assert not table.provenance.comparable_rows
+    assert not table.conditions.comparable_rows
     assert not table.cells.best_measured.any()
-    assert any("no_mrem" in text for text in table.provenance.differences)
+    assert any("no_mrem" in text for text in table.conditions.differences)
 
 
-def test_another_commit_is_mentioned_but_ranked(file_of):
-    table = build(2, {"full": file_of("full"), "no_mrem": file_of("no_mrem", commit="fff")})
-    assert table.provenance.comparable_rows
-    assert any("commit" in text and "fff" in text for text in table.provenance.differences)
+def test_other_code_of_the_same_system_is_mentioned_but_ranked(file_of):
+    table = build(2, {"full": file_of("full"), "no_mrem": file_of("no_mrem", code="fff")})
+    assert table.conditions.comparable_rows
+    (text,) = table.conditions.differences
+    assert text == "runs differ in code: 0123456789ab for full; fff for no_mrem (of mdrnet)"
+    # Two systems share only a part of their code.
+    assert build(1, {"full": file_of("full"), "pconv": file_of("pconv", code="fff")}).conditions.differences == ()
 
 
 def test_different_systems_may_train_for_different_steps(file_of):
     metrics = {"full": file_of("full"), "pconv": file_of("pconv", steps=3)}
-    assert build(1, metrics).provenance.comparable_rows
+    assert build(1, metrics).conditions.comparable_rows
 
 
 def test_fd_and_fid_are_never_ranked_or_subtracted(file_of):
@@ -128,10 +135,10 @@ def test_csv_round_trip_keeps_precision_and_separates_fd_from_fid(metrics):
     assert fd.paper.isna().all()
     assert fd.measured.notna().all()
     assert fid.measured.isna().all()
-    assert fid.experiment.isna().all()
+    assert fid.run.isna().all()
     cell = csv[(csv.method == "Full") & (csv.metric == "PSNR") & (csv.mask_ratio == "40-60%")].iloc[0]
     assert cell.measured == metrics["full"]["40-60%"]["PSNR"]
-    assert (cell.paper, cell.experiment) == (24.177, "full")
+    assert (cell.paper, cell.run) == (24.177, "full")
     assert (cell.comparable, cell.measured_on) == (False, "drawn faces, studio, 64x64")
     assert fid.comparable.isna().all() and fid.measured_on.isna().all()  # nothing was measured there
     assert cell.seeds == 1 and cell.images == metrics["full"]["made_by"][0]["images_per_bucket"]
@@ -140,13 +147,7 @@ def test_csv_round_trip_keeps_precision_and_separates_fd_from_fid(metrics):
 
 def test_csv_has_changes_with_their_intervals(file_of):
     metrics = {"full": file_of("full"), "no_mrem": file_of("no_mrem", quality=1.5, seeds=[0, 1])}
-    table = result_table(
-        2,
-        paper=load_table("showface", 2),
-        experiments=SHOWFACE_ROWS,
-        metrics=metrics,
-        differences=lambda full, variant, ratio, metric: (-0.5, 4.0),
-    )
+    table = build(2, metrics, differences=lambda full, variant, ratio, metric: (-0.5, 4.0))
     csv = pd.read_csv(io.StringIO(table.to_csv())).set_index(["method", "mask_ratio", "metric"])
     row = csv.loc[("w/o MREM", "40-60%", "L1_percent")]
     assert row.change == pytest.approx(2.5) and (row.change_low, row.change_high) == (-0.5, 4.0)
@@ -172,10 +173,64 @@ def test_a_missing_number_is_missing_not_zero(file_of):
     assert math.isnan(cells.measured["SSIM"])
 
 
-def test_showface_tables_reads_the_folder(metrics_folder):
-    tables = showface_tables(load_metrics(metrics_folder, set(SHOWFACE_ROWS.values())))
+def test_the_tables_of_a_paper_from_a_folder(metrics_folder):
+    tables = paper_tables("showface", load_metrics(metrics_folder, set(ROWS.values())))
     assert [table.layout.number for table in tables] == [1, 2, 3, 4]
     assert "full" in tables[0].records
+
+
+def test_papers_without_tables_have_none_here():
+    assert papers_with_tables() == ["showface"]
+    assert paper_tables("exgan", {}) == paper_tables("ebgan", {}) == []
+
+
+ADDED = ROWS | {(1, "CelebA-HQ", "Copy-paste"): "mine", (2, "CelebA-HQ", "w/o all"): "mine"}
+
+
+def test_a_measured_row_that_the_paper_does_not_have_comes_last(file_of):
+    metrics = {"full": file_of("full"), "mine": file_of("mine", quality=0.5)}
+    table = build(1, metrics, runs=ADDED)
+    added = table.cells[~table.cells.in_paper]
+    assert list(dict.fromkeys(zip(added.dataset, added.method, strict=True))) == [("CelebA-HQ", "Copy-paste")]
+    assert list(table.cells.index[~table.cells.in_paper]) == list(range(168, 180))  # 4 metrics at 3 ratios
+    assert added.paper.isna().all() and (added.status == "measured").all() and not added.best_paper.any()
+    assert added.best_measured.all()  # ranked like the others
+    assert table.added == ["Copy-paste on CelebA-HQ"] and "mine" in table.records
+    csv = pd.read_csv(io.StringIO(table.to_csv()))
+    own = csv[csv.method == "Copy-paste"]
+    assert set(own.metric) == {"L1_percent", "FD", "PSNR", "SSIM"}  # no empty row of a FID that nobody printed
+    assert not own.in_paper.any() and own.paper.isna().all() and csv[csv.method != "Copy-paste"].in_paper.all()
+
+
+def test_an_added_column_has_changes_without_the_papers(file_of):
+    metrics = {"full": file_of("full"), "mine": file_of("mine", quality=2)}
+    changes = build(2, metrics, runs=ADDED).changes.query("method == 'w/o all'")
+    assert len(changes) == 12 and changes.measured.notna().all()
+    assert changes.paper.isna().all() and set(changes.agreement) == {""}
+
+
+def test_an_added_row_that_was_not_measured_is_left_out(file_of):
+    assert build(1, {"full": file_of("full")}, runs=ADDED).added == []
+
+
+def test_an_added_column_on_another_data_set_is_refused(file_of):
+    runs = ROWS | {(2, "FFHQ", "w/o all"): "mine"}
+    with pytest.raises(InputError, match="run mine: Table 2 of showface is on CelebA-HQ alone, so it has no place"):
+        build(2, {"mine": file_of("mine")}, runs=runs)
+
+
+def test_a_metric_that_nothing_here_measures_is_refused():
+    printed = load_table("showface", 2).assign(metric="KID")
+    with pytest.raises(InputError, match="Table 2 of showface prints KID, which is none of the metrics here"):
+        result_table(LAYOUTS[2], printed=printed, runs=ROWS, metrics={}, paper="showface")
+
+
+def test_ratios_are_those_that_the_table_prints(file_of):
+    printed = load_table("showface", 2).query("mask_ratio == '40-60%'").assign(mask_ratio="eyes")
+    metrics = {"full": {"eyes": {"PSNR": 30.0}, "made_by": file_of("full")["made_by"]}}
+    cells = result_table(LAYOUTS[2], printed=printed, runs=ROWS, metrics=metrics, paper="showface").cells
+    assert set(cells.mask_ratio) == {"eyes"}
+    assert cells.query("method == 'Full' and metric == 'PSNR'").measured.tolist() == [30.0]
 
 
 def test_files_that_are_not_metrics_are_refused_by_name(tmp_path):
@@ -202,13 +257,11 @@ def test_changes_beyond_chance_are_those_whose_interval_leaves_out_zero(file_of)
     metrics = {"full": file_of("full"), "no_mrem": file_of("no_mrem", quality=1.1)}
     asked = []
 
-    def differences(reference, experiment, bucket, metric):
-        asked.append((reference, experiment, bucket, metric))
+    def differences(reference, run, bucket, metric):
+        asked.append((reference, run, bucket, metric))
         return (0.1, 0.3) if metric == "L1_percent" else (-1.0, 1.0)
 
-    table = result_table(
-        2, paper=load_table("showface", 2), experiments=SHOWFACE_ROWS, metrics=metrics, differences=differences
-    )
+    table = build(2, metrics, differences=differences)
     measured = table.changes[table.changes.measured.notna()]
     assert set(measured[measured.beyond_chance].metric) == {"L1_percent"} and len(asked) == 12
     assert ("full", "no_mrem", "40-60%", "FD") in asked  # by the name it was measured under

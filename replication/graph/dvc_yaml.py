@@ -1,0 +1,282 @@
+"""dvc.yaml, written from the systems' declarations: `python -m replication pipeline`.
+
+It depends on the declarations and the sources alone, never on params.yaml: runs and data sets stay `foreach`, so that a
+key added there needs no rewriting. The file is committed; when it is not what the declarations say, `check` refuses it
+with the difference.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from replication.atomic import write_text
+from replication.errors import InputError
+from replication.graph.closure import files
+from replication.graph.plots import plot_definitions
+from replication.graph.roots import evaluation_roots, feature_methods, figure_roots, inspection_roots, part_roots
+from replication.methods import ONLY_PART, Method, Need, Part
+from replication.methods.registry import methods
+from replication.papers import papers_with_tables
+
+FILE = Path("dvc.yaml")
+HEAD = """\
+# Written by `python -m replication pipeline` from the declarations in replication/methods/*/method.py; do not edit.
+# One stage per kind of work and run; source files are those that decide its result, one by one (replication/graph).
+# Executed notebooks are leaves. Times and records are no outs: nothing here changes between two equal runs.
+"""
+_EXECUTE = "python -m replication execute"
+_NOTEBOOKS = "reports/notebooks"
+
+
+def dvc_yaml() -> str:
+    """The text of dvc.yaml."""
+    stages: dict[str, Any] = {"data": _data(), "masks": _masks()}
+    for one in methods().values():
+        for part in one.parts:
+            stages[stage_group(one, part)] = _part(one, part)
+        if one.inpaints:
+            stages[f"evaluate_{one.name}"] = _evaluate(one)
+    stages |= _reports()
+    content = {"stages": stages, "metrics": ["reports/metrics"], "plots": plot_definitions()}
+    return HEAD + yaml.dump(content, Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True)
+
+
+def write(path: Path = FILE) -> bool:
+    """Write it; true if the file changed."""
+    text = dvc_yaml()
+    if path.is_file() and path.read_text(encoding="utf-8") == text:
+        return False
+    write_text(path, text)
+    return True
+
+
+def check(path: Path = FILE) -> None:
+    """Refuse a dvc.yaml that is not what the declarations say.
+
+    Raises:
+        InputError: it is missing or stale; the sentence is followed by the difference.
+    """
+    text, found = dvc_yaml(), path.read_text(encoding="utf-8") if path.is_file() else ""
+    if found == text:
+        return
+    lines = difflib.unified_diff(found.splitlines(), text.splitlines(), f"{path} as it is", f"{path} as declared", n=1)
+    raise InputError(
+        f"{path} is not what the systems' declarations say; `python -m replication pipeline` writes it:\n"
+        + "\n".join(lines)
+    )
+
+
+def stage_group(one: Method, part: Part) -> str:
+    """The stage of a part in dvc.yaml, without the run: train_pconv, train_dsi_vqvae, mdrnet_first_stage."""
+    if part.per == "dataset":
+        return f"{one.name}_{part.name}"
+    return f"train_{one.name}" + ("" if part.name == ONLY_PART else f"_{part.name}")
+
+
+def evaluation_stage(method: str, run: str) -> str:
+    """The stage that measures a run: evaluate_mdrnet@full."""
+    return f"evaluate_{method}@{run}"
+
+
+class _Dumper(yaml.SafeDumper):
+    """Lists indented below their key, as the rest of the world writes them; no aliases."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        return super().increase_indent(flow, False)
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _stage(
+    desc: str,
+    cmd: str,
+    deps: Iterable[str],
+    params: Iterable[str] = (),
+    outs: Iterable[str] = (),
+    tracked: Iterable[str] = (),
+) -> dict[str, Any]:
+    """tracked: outs that stand in git and not in DVC's cache."""
+    made: list[Any] = [*outs, *({out: {"cache": False}} for out in tracked)]
+    stage: dict[str, Any] = {"desc": desc, "cmd": cmd, "deps": sorted(set(deps))}
+    if params:
+        stage["params"] = list(dict.fromkeys(params))
+    if made:
+        stage["outs"] = made
+    return stage
+
+
+def _notebook(source: str, output: str, **values: str) -> tuple[str, str, list[str]]:
+    """Command, source and outs of a stage that executes a notebook."""
+    given = "".join(f" -p {name} {value}" for name, value in values.items())
+    path = f"{_NOTEBOOKS}/{output}"
+    source = f"notebooks/{source}.ipynb"
+    return f"{_EXECUTE} {source} {path}.ipynb{given}", source, [f"{path}.ipynb", f"{path}.html"]
+
+
+def _data() -> dict[str, Any]:
+    cmd, source, outs = _notebook("01_data", "data/${key}", dataset="${key}")
+    deps = [source, *files(["replication.stages.faces"])]
+    stage = _stage(
+        "draw or pack one set of faces", cmd, deps, ["image_size", "data.${key}"], ["data/prepared/${key}", *outs]
+    )
+    return {"foreach": "${data}", "do": stage}
+
+
+def _masks() -> dict[str, Any]:
+    cmd, source, outs = _notebook("02_masks", "masks/masks")
+    params = ["masks", "protocols", "evaluation.seed", "evaluation.pairs_per_bucket"]
+    # Which sets are paired stands in `protocols`; here is no place to name them, so it waits for all.
+    deps = [source, "data/prepared", *files(["replication.stages.holes"])]
+    made = ["data/masks", "data/pairs", *outs]
+    return _stage("hole masks, and the frozen pairs of test images and holes", cmd, deps, params, made)
+
+
+def _part(one: Method, part: Part) -> dict[str, Any]:
+    per_dataset = part.per == "dataset"
+    dataset = "${item}" if per_dataset else "${item.dataset}"
+    deps = [*files(part_roots(one, part)), *_needed(one, part, dataset)]
+    if part.data:
+        deps.append(f"data/prepared/{dataset}")
+    if part.data and part.holes:
+        deps.append(f"data/masks/{dataset}")
+    section = f"methods.{one.name}"
+    params = ["seed", *([f"{section}.{key}" for key in part.settings] or [section])]
+    if per_dataset:
+        name = f"{one.name}.{part.name}"
+        out = f"data/shared/{one.name}/{part.name}/{dataset}"
+        stage = _stage(
+            f"{one.title}: {part.name}, once for a data set",
+            f"python -m replication part {name} {dataset}",
+            deps,
+            [*params, "compute.deterministic"],
+            [out],
+        )
+        return {"foreach": f"${{{section}.{part.name}.datasets}}", "do": stage}
+    label = "${key}" if part.name == ONLY_PART else f"${{key}}_{part.name}"
+    values = {"run": "${key}"} if part.name == ONLY_PART else {"run": "${key}", "part": part.name}
+    cmd, source, outs = _notebook("03_train", f"train/{label}", **values)
+    params += ["seeds", "compute.precision", "compute.deterministic", f"runs.{one.name}.${{key}}"]
+    stage = _stage(
+        f"{one.title}: train {part.name}", cmd, [source, *deps], params, [f"data/models/${{key}}/{part.name}", *outs]
+    )
+    return {"foreach": f"${{runs.{one.name}}}", "do": stage}
+
+
+def _needed(one: Method, part: Part, dataset: str) -> list[str]:
+    """Trained things that a part reads: own parts, and the first training of other systems' runs."""
+    own = {p.name: p for p in one.parts}
+    found = []
+    for need in part.needs:
+        if need not in own:
+            found += _run_models(need, one)
+        elif own[need].per == "dataset":
+            found.append(f"data/shared/{one.name}/{need}/{dataset}")
+        else:
+            found.append(f"data/models/${{key}}/{need}")
+    return found
+
+
+def _run_models(need: str, one: Method) -> list[str]:
+    parsed = Need.parse(need)
+    run = parsed.method if parsed.key is None else f"${{methods.{one.name}.{parsed.key}}}"
+    return [f"data/models/{run}/{part.name}/seed_0" for part in methods()[parsed.method].run_parts]
+
+
+def _evaluate(one: Method) -> dict[str, Any]:
+    cmd, source, outs = _notebook("04_evaluate", "evaluate/${key}", run="${key}")
+    own = {part.name for part in one.parts}
+    needed = [path for part in one.parts for need in part.needs if need not in own for path in _run_models(need, one)]
+    pairs = "data/pairs/${item.protocol}/${item.dataset}"
+    deps = [
+        source,
+        *files(evaluation_roots(one, feature_methods())),
+        *(f"data/models/${{key}}/{part.name}" for part in one.run_parts),
+        *needed,
+        f"data/models/${{evaluation.features}}/{ONLY_PART}/seed_0",
+        "data/prepared/${item.dataset}",
+        "data/masks/${item.dataset}",
+        f"{pairs}.csv",
+        f"{pairs}.json",
+    ]
+    params = ["profile", "comparable", "note", "evaluation", "seeds", "compute.deterministic"]
+    params += ["data.${item.dataset}.title", f"runs.{one.name}.${{key}}"]
+    stage = _stage(
+        f"{one.title}: measure one run by its protocol",
+        cmd,
+        deps,
+        params,
+        ["data/results/${key}", *outs],
+        ["reports/metrics/${key}.json"],
+    )
+    return {"foreach": f"${{runs.{one.name}}}", "do": stage}
+
+
+def _reports() -> dict[str, Any]:
+    """Stages that make tables, figures and pages of whatever was measured."""
+    papers = papers_with_tables()
+    measured, declared = ["data/results", "reports/metrics"], _declared_data()
+    stages: dict[str, Any] = {}
+    cmd, source, outs = _notebook("06_tables", "tables/${item}", paper="${item}")
+    deps = [source, *measured, *declared, *files(["replication.stages.tables"])]
+    stages["tables"] = {
+        "foreach": papers,
+        "do": _stage("result tables of one paper", cmd, deps, ["profile", "runs"], outs, ["reports/tables/${item}"]),
+    }
+    cmd, source, outs = _notebook("07_figures", "figures/${item}", paper="${item}")
+    opened = ["data/masks", "data/models", "data/pairs", "data/prepared"]
+    deps = [source, *measured, *opened, *declared, *files(figure_roots())]
+    stages["figures"] = {
+        "foreach": papers,
+        "do": _stage("figures of one paper", cmd, deps, ["profile", "runs", "data"], outs, ["reports/figures/${item}"]),
+    }
+    cmd, source, outs = _notebook("08_claims", "claims")
+    deps = [source, *measured, *declared, *files(["replication.stages.claims"])]
+    stages["claims"] = _stage(
+        "every claim of the papers, judged on printed and measured numbers",
+        cmd,
+        deps,
+        ["profile", "runs"],
+        outs,
+        ["reports/claims.csv"],
+    )
+    cmd, source, outs = _notebook("05_inspect", "inspect/${item}", run="${item}")
+    deps = [source, "data/masks", "data/models", "data/pairs", "data/prepared", *files(inspection_roots())]
+    stages["inspect"] = {
+        "foreach": [one.shown for one in methods().values() if one.shown],
+        "do": _stage("inside a trained run", cmd, deps, ["runs"], outs),
+    }
+    stages["plots"] = _stage(
+        "curves and metrics for `dvc plots`, and as pictures",
+        "python -m replication plots",
+        ["data/models", "reports/metrics", *files(["replication.stages.plots"])],
+        ["profile", "runs"],
+        tracked=["reports/plots", "reports/figures/curves"],
+    )
+    stages["costs"] = _stage(
+        "what every training cost (times differ from run to run, so the files are no outs)",
+        "python -m replication costs",
+        ["data/models", *files(["replication.stages.costs"])],
+        ["profile", "runs"],
+    )
+    pages = ["reports/claims.csv", "reports/figures", "reports/tables", "reports/plots"]
+    stages["site"] = _stage(
+        "one page that joins everything",
+        "python -m replication site",
+        [*measured, *pages, *declared, *files(["replication.stages.site"])],
+        ["profile", "runs"],
+        ["reports/index.html"],
+    )
+    return stages
+
+
+def _declared_data() -> list[str]:
+    """Data files that tables and pages read: what papers print, and which runs measure it."""
+    package = Path(__file__).parents[1]
+    found = [*package.glob("papers/**/*.csv"), *package.glob("methods/*/*.csv")]
+    return sorted(path.relative_to(package.parent).as_posix() for path in found)

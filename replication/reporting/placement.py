@@ -1,0 +1,124 @@
+"""Where the runs of the systems stand in the papers: rows of tables and columns of figures.
+
+A system says it itself, in `rows.csv` (paper,table,dataset,method,run) and `figures.csv`
+(paper,figure,dataset,column,run,draw) of its folder; papers know no result. A new system's folder alone puts a row into
+a table and a column into a figure.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from replication.errors import InputError
+from replication.graph.roots import opening_roots
+from replication.methods.registry import file_of, methods
+from replication.papers import PAPERS, load_figures, load_tables
+from replication.settings import hint
+
+Row = tuple[int, str, str]
+"""(table, dataset, method) as the paper prints them, or as a system names a row that the paper does not have."""
+
+ROW_COLUMNS = ("paper", "table", "dataset", "method", "run")
+FIGURE_COLUMNS = ("paper", "figure", "dataset", "column", "run", "draw")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A run's place in a figure.
+
+    dataset: as the paper names it. title: above the column. draw: of a panel, the system's function ("module:name").
+    """
+
+    dataset: str
+    title: str
+    run: str
+    draw: str
+
+
+def rows_of(paper: str) -> dict[Row, str]:
+    """(table, dataset, method) -> the run that measures this row, in the order of systems and of their files.
+
+    A row that the paper does not print is one of its table's as well; it comes after the printed ones.
+
+    Raises:
+        InputError: a rows.csv names no paper or no table of it, or two systems claim the same row.
+    """
+    found: dict[Row, str] = {}
+    owners: dict[Row, str] = {}
+    tables = load_tables(paper)
+    for system, where, row in _lines("rows.csv", ROW_COLUMNS):
+        if row["paper"] != paper:
+            continue
+        if not row["table"].isdecimal() or int(row["table"]) not in tables:
+            raise InputError(f"{where}: {paper} has no Table {row['table']!r}{hint(row['table'], map(str, tables))}")
+        key = (int(row["table"]), row["dataset"], row["method"])
+        if key in found:
+            raise InputError(
+                f"{where}: {row['method']} on {row['dataset']} in Table {key[0]} of {paper} is {found[key]} of "
+                f"{owners[key]} already; one run measures a row"
+            )
+        found[key], owners[key] = row["run"], system
+    return found
+
+
+def columns_of(paper: str, figure: str) -> list[Column]:
+    """The runs that stand in a figure, in the order of systems and of their files.
+
+    Raises:
+        InputError: a figures.csv names no paper or no figure of it.
+    """
+    found, names = [], [one.name for one in load_figures(paper)]
+    for _, where, row in _lines("figures.csv", FIGURE_COLUMNS):
+        if row["paper"] != paper:
+            continue
+        if row["figure"] not in names:
+            raise InputError(f"{where}: {paper} has no figure {row['figure']!r}{hint(row['figure'], names)}")
+        if row["figure"] == figure:
+            found.append(Column(row["dataset"], row["column"], row["run"], row["draw"]))
+    return found
+
+
+def panels_of(paper: str) -> dict[str, str]:
+    """run -> system of the runs that the panels of a paper open: what its figures depend on besides stored samples."""
+    return {row["run"]: system for system, row in _panels(paper)}
+
+
+def figure_roots(paper: str) -> tuple[str, ...]:
+    """The modules at which the closure of a paper's figures begins: the stage, what draws panels and opens runs."""
+    roots = {"replication.stages.figures"}
+    for system, row in _panels(paper):
+        roots |= {row["draw"].partition(":")[0], *opening_roots(methods()[system])}
+    return tuple(sorted(roots))
+
+
+def _panels(paper: str) -> Iterator[tuple[str, dict[str, str]]]:
+    for system, _, row in _lines("figures.csv", FIGURE_COLUMNS):
+        if row["paper"] == paper and row["draw"]:
+            yield system, row
+
+
+def _lines(name: str, columns: tuple[str, ...]) -> Iterator[tuple[str, str, dict[str, str]]]:
+    """(system, file and line in words, row) of every system that has such a file."""
+    for system in methods():
+        path = file_of(system, name)
+        if not path.is_file():
+            continue
+        for number, row in enumerate(_read(path, columns), start=2):
+            where = f"methods/{system}/{name}, row {number}"
+            if row["paper"] not in PAPERS:
+                raise InputError(f"{where}: {row['paper']!r} is no paper{hint(row['paper'], PAPERS)}")
+            yield system, where, row
+
+
+def _read(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file)
+        if tuple(reader.fieldnames or ()) != columns:
+            raise InputError(f"{path}: must have the columns {','.join(columns)}")
+        rows = list(reader)
+    if any(None in row or None in row.values() for row in rows):
+        raise InputError(f"{path}: every row must have {len(columns)} values")
+    return rows

@@ -1,0 +1,44 @@
+"""What `dvc plots` shows, and the loss curves of every run as pictures: of no paper, so of no paper's stage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from replication import paths
+from replication.atomic import atomic_folder
+from replication.drawing.curves import curve_figures, load_curves
+from replication.drawing.style import save_figure
+from replication.methods import ONLY_PART
+from replication.methods.registry import methods
+from replication.reporting.plot_data import write_plot_data
+from replication.stages.measured import measured
+
+if TYPE_CHECKING:
+    from replication.config import Parameters
+
+CURVES = paths.FIGURES / "curves"
+
+
+def write_plots(parameters: Parameters) -> list[Path]:
+    """reports/plots/*.csv, and reports/figures/curves/<method>.png (<method>_<part>.png of a part with a name)."""
+    order = {name: i for i, name in enumerate(parameters.run_names())}
+    curves = sorted(load_curves(paths.MODELS, order), key=lambda one: (order[one.run], one.k))
+    metrics = measured(parameters)
+    metrics = {name: metrics[name] for name in sorted(metrics, key=order.__getitem__)}
+    with atomic_folder(paths.PLOTS) as folder:
+        written = [paths.PLOTS / path.name for path in write_plot_data(curves, metrics, folder)]
+    titles = {name: one.title for name, one in methods().items()}
+    with atomic_folder(CURVES) as folder:
+        for (method, part), figure in sorted(curve_figures(curves, titles=titles).items(), key=lambda item: item[0]):
+            name = method if part == ONLY_PART else f"{method}_{part}"
+            shown = titles.get(method, method)
+            save_figure(
+                figure,
+                folder / f"{name}.png",
+                title=f"Training curves: {shown}" if part == ONLY_PART else f"Training curves: {shown}, {part}",
+                caption="Smoothed lines over faint raw values; every run of the method.",
+                alt=f"Loss curves of all runs of {shown} over images seen.",
+            )
+            written.append(CURVES / f"{name}.png")
+    return written

@@ -1,0 +1,57 @@
+"""reports/index.html: everything joined, in one file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from replication import paths
+from replication.papers import papers_with_figures, papers_with_tables
+from replication.reporting.claims.judging import read_claims_csv
+from replication.reporting.claims.page import claims_html
+from replication.reporting.site.choices import load_choices
+from replication.reporting.site.page import Section, build_site
+from replication.reporting.site.runs import ShownRun
+from replication.reporting.tables.results import paper_tables
+from replication.stages.measured import measured
+from replication.stages.samples import Samples
+
+if TYPE_CHECKING:
+    from replication.config import Parameters
+
+
+def write_site(parameters: Parameters) -> Path:
+    """Write the page from what is in reports/ and data/results; its path.
+
+    Raises:
+        InputError: a result or reports/claims.csv cannot be used; the sentence says what makes it anew.
+    """
+    metrics, differences = measured(parameters), Samples().difference
+    tables = [table for paper in papers_with_tables() for table in paper_tables(paper, metrics, differences)]
+    claims = []
+    if paths.CLAIMS.is_file():
+        claims = [Section("claims", "Claims", claims_html(read_claims_csv(paths.CLAIMS), metrics))]
+    return build_site(
+        reports=paths.REPORTS,
+        tables=tables,
+        runs=[_shown(parameters, name, metrics.get(name)) for name in parameters.measured_runs()],
+        choices={paper: load_choices(paper) for paper in {*papers_with_tables(), *papers_with_figures()}},
+        sections=claims,
+    )
+
+
+def _shown(parameters: Parameters, name: str, metrics: dict | None) -> ShownRun:
+    run = parameters.run(name)
+    files = {
+        "evaluation": f"notebooks/evaluate/{name}.html",
+        "inside": f"notebooks/inspect/{name}.html",
+        "numbers": f"metrics/{name}.json",
+    }
+    return ShownRun(
+        name,
+        parameters.method_of(name).title,
+        parameters.data_set(run.dataset).title,
+        run.protocol,
+        metrics,
+        tuple((words, file) for words, file in files.items() if (paths.REPORTS / file).is_file()),
+    )

@@ -1,0 +1,82 @@
+"""The figures stage: which figures are drawn, by whom, and where they go."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from replication import paths
+from replication.config import Run
+from replication.drawing import style
+from replication.drawing.style import read_description
+from replication.errors import InputError
+from replication.inspection import pair
+from replication.papers import load_figures
+from replication.reporting.placement import Column
+from replication.stages import figures as stage
+
+
+@style.styled
+def drawn(inside=None, *, subtitle: str = ""):
+    """A figure that says what it was given."""
+    figure = style.new_figure(2, 1)
+    figure.text(0, 0, f"{inside} {subtitle}")
+    return figure
+
+
+@pytest.fixture
+def parameters(tmp_path, monkeypatch):
+    """A checkout without results, in which a run `full` is measured by a protocol."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(stage, "subtitle", lambda parameters: "profile: demo")
+    return SimpleNamespace(
+        profile="demo",
+        measured_runs=lambda: ["full"],
+        run_names=lambda: ["full"],
+        run=lambda name: Run(dataset="celebahq", protocol="irregular"),
+        data_set=lambda name: SimpleNamespace(source="drawn"),
+    )
+
+
+def test_panels_are_drawn_of_one_opened_pair_by_the_function_that_the_system_names(parameters, monkeypatch):
+    opened, called = [], []
+    inside = SimpleNamespace(title="full, image 7, 40-60%")
+
+    def inspect_pair(parameters, run, *, bucket, pair):
+        opened.append((run, bucket, pair))
+        return inside
+
+    def function(reference):
+        called.append(reference)
+        return drawn
+
+    monkeypatch.setattr(pair, "inspect_pair", inspect_pair)
+    monkeypatch.setattr(stage, "function", function)
+    written = stage.write_figures(parameters, "showface")
+    # Nothing was measured: of ShowFace's figures only those that open the network are drawn.
+    panels = [figure.name for figure in load_figures("showface") if figure.kind == "panel"]
+    assert [path.as_posix() for path in written] == [f"reports/figures/showface/{name}.png" for name in panels]
+    assert opened == [("full", "40-60%", 0)] * 3
+    assert [reference.rpartition(":")[2] for reference in called] == panels
+    words = read_description(written[0])
+    assert words["title"] == "Figure 2. Dataflow of MDRNets"
+    assert words["caption"].startswith("Real tensors of the trained network: full, image 7, 40-60%. Feature maps are")
+
+
+def test_a_panel_of_a_run_that_is_not_measured_is_left_out(parameters):
+    parameters.measured_runs = lambda: []
+    assert stage.write_figures(parameters, "showface") == []
+    assert (paths.FIGURES / "showface").is_dir()  # an out of the stage all the same
+
+
+def test_two_systems_cannot_draw_one_panel(parameters, monkeypatch):
+    monkeypatch.setattr(stage, "columns_of", lambda paper, figure: [Column("FFHQ", "", "full", "m:f")] * 2)
+    monkeypatch.setattr(stage, "load_figures", lambda paper: [f for f in load_figures(paper) if f.name == "figure2"])
+    with pytest.raises(InputError, match="Dataflow of MDRNets: has room for one run, and 2 name it"):
+        stage.write_figures(parameters, "showface")
+
+
+def test_a_paper_without_figures_is_refused(parameters):
+    with pytest.raises(InputError, match=r"paper 'exgan' has no figures to be drawn .*\(allowed: showface\)"):
+        stage.write_figures(parameters, "exgan")
