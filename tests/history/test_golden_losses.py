@@ -1,0 +1,63 @@
+"""Every training of the profile `smoke` gives the losses of the checked-in file, to the last digit where that is fair."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from replication import paths
+from replication.history.losses import COUNT, GOLDEN, TOLERANCE, compare, first_losses, read_golden, rounding
+from replication.methods.registry import methods
+from replication.profile_files import load_profile
+from replication.settings import replace
+from replication.stages.faces import prepare_faces
+from replication.stages.holes import prepare_masks
+from replication.stages.training import compute_part, train_run
+
+golden = read_golden((Path(__file__).parents[2] / GOLDEN).read_bytes())
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """name -> columns, of every training of `smoke`, with as many threads and the layout that the file was made with."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(golden.computed["threads"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("checkout"))
+        p = load_profile(golden.profile)
+        layout = golden.computed["channels_last"]
+        p = replace(p, compute=replace(p.compute, device="cpu", channels_last=layout))
+        for dataset in p.data:
+            prepare_faces(p, dataset)
+        prepare_masks(p)
+        for method in methods().values():  # those that others need come first
+            for part in method.parts:
+                if part.per == "dataset":
+                    for dataset in getattr(getattr(p.methods, method.name), part.name).datasets:
+                        compute_part(p, method, part, dataset)
+            for run in p.run_names(method.name):
+                train_run(p, run)
+        yield first_losses(paths.MODELS)
+    torch.set_num_threads(threads)
+
+
+def test_the_file_has_every_training_of_its_profile():
+    p = load_profile(golden.profile)
+    wanted = {
+        paths.training(run, part.name, k)
+        for run in p.run_names()
+        for part in p.method_of(run).run_parts
+        for k in range(p.seeds_of(run))
+    }
+    assert set(golden.trainings) == wanted and len(wanted) == 17
+    for columns in golden.trainings.values():
+        assert columns["step"] == list(range(1, len(columns["step"]) + 1)) and 5 <= len(columns["step"]) <= COUNT
+        assert len(columns) > 1 and all(len(values) == len(columns["step"]) for values in columns.values())
+
+
+def test_every_training_gives_the_losses_of_the_file(trained):
+    here = rounding(channels_last=golden.computed["channels_last"], threads=golden.computed["threads"])
+    tolerance = 0 if here == golden.computed else TOLERANCE
+    assert compare(golden.trainings, trained, tolerance, names=("the file", "this training")) == []
