@@ -4,7 +4,8 @@
 
 "suite" is how the profile trains: channels-last memory, fused Adam, and, where the profile computes the first stage
 once, coarse faces and labels that come with the batch. "plain" is PyTorch by default: NCHW, Adam as it comes, coarse
-network and parser run in every step, float32. Weights are random in both and equal, so the losses of the first step must agree.
+network and parser run in every step, float32. Weights are random in both and equal, so the losses of the first step
+must agree.
 
     demo   64x64, widths and batch of the profile `demo`
     full   256x256, widths of the profile `paper`, batch 1; the face parser's trunk stands in for VGG-19, whose
