@@ -2,13 +2,14 @@
 
     OMP_NUM_THREADS=1 python benchmarks/training_step.py --size demo --steps 10
 
-"suite" is how the profile trains: channels-last memory, fused Adam, and, where the profile keeps a bank, coarse faces
-and labels that come with the batch. "plain" is PyTorch by default: NCHW, Adam as it comes, coarse network and
-parser run in every step, float32. Weights are random in both and equal, so the losses of the first step must agree.
+"suite" is how the profile trains: channels-last memory, fused Adam, and, where the profile computes the first stage
+once, coarse faces and labels that come with the batch. "plain" is PyTorch by default: NCHW, Adam as it comes, coarse
+network and parser run in every step, float32. Weights are random in both and equal, so the losses of the first step
+must agree.
 
     demo   64x64, widths and batch of the profile `demo`
     full   256x256, widths of the profile `paper`, batch 1; the face parser's trunk stands in for VGG-19, whose
-           weights cannot be had offline. That profile keeps no bank, so the priors run in both.
+           weights cannot be had offline. That profile computes the first stage in each step, in both.
 
 Each line: milliseconds a step (median over the steps), images per second, and the ratio of the two medians; with
 float32 for both unless --precision says otherwise for the suite's side.
@@ -17,7 +18,6 @@ float32 for both unless --precision says otherwise for the suite's side.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import statistics
 import time
 from collections.abc import Callable
@@ -26,16 +26,19 @@ import torch
 from torch import Tensor
 
 from replication import distributed
-from replication.backbones.perceptual import ParserFeatures
-from replication.config import PROFILES, Parameters, load_parameters
+from replication.config import Parameters
 from replication.device import choose_device, peak_memory_mb
 from replication.layers.patch_gan import PatchGAN
-from replication.methods.mdrnet.frozen_networks import FrozenJudges
-from replication.methods.mdrnet.network import MDRNet, MDRNetSize, Priors
-from replication.methods.mdrnet.training import LossSettings, MDRNetTraining
+from replication.methods.mdrnet.first_stage import FrozenFirstStage
+from replication.methods.mdrnet.frozen_networks import FrozenNetworks
+from replication.methods.mdrnet.network import MDRNet
+from replication.methods.mdrnet.training import MDRNetTraining
 from replication.methods.parser.bisenet import BiSeNet, FaceParser
-from replication.methods.pconv.network import PConvInpainter, PConvUNet
+from replication.methods.parser.features import ParserFeatures
+from replication.methods.pconv.inpainter import PConvInpainter
+from replication.methods.pconv.network import PConvUNet
 from replication.methods.reconstruction.network import ReconstructionEncoder, ReconstructionNetwork
+from replication.profile_files import load_profile
 from replication.training.schedules import LearningRate
 from replication.training.update import Updater
 
@@ -56,23 +59,16 @@ class PlainTraining(MDRNetTraining):
 def build(parameters: Parameters, kind: type[MDRNetTraining]) -> MDRNetTraining:
     """The training of `full` with random weights in all networks, the same at every call."""
     torch.manual_seed(0)
-    p, m = parameters, parameters.mdrnet
-    coarse = PConvInpainter(PConvUNet(p.coarse.width, p.coarse.levels))
-    parser = FaceParser(BiSeNet(width=p.parser.width, output_stride=int(p.parser.output_stride)), p.parser.upscale)
-    priors = Priors(coarse, parser, p.coarse.paste)
-    encoder = ReconstructionEncoder(ReconstructionNetwork(p.reconstruction.width))
-    generator = MDRNet(
-        MDRNetSize(**dataclasses.asdict(m.size)),
-        memory=dataclasses.asdict(m.memory),
-        mining=dataclasses.asdict(m.mining),
-        norm=m.spade_norm,
-    )
+    m, c, p = parameters.methods.mdrnet, parameters.methods.pconv, parameters.methods.parser
+    coarse = PConvInpainter(PConvUNet(c.width, c.levels))
+    parser = FaceParser(BiSeNet(width=p.width, output_stride=p.output_stride), p.upscale)
+    encoder = ReconstructionEncoder(ReconstructionNetwork(parameters.methods.reconstruction.width))
     return kind(
-        generator,
+        MDRNet(m),
         PatchGAN(width=m.discriminator_width, norm=m.discriminator_norm),
-        priors,
-        FrozenJudges(parser=parser, perceptual=ParserFeatures(parser), encoder=encoder),
-        LossSettings(**dataclasses.asdict(m.losses)),
+        FrozenFirstStage(coarse, parser, m.coarse.paste),
+        FrozenNetworks(parser=parser, perceptual=ParserFeatures(parser), encoder=encoder),
+        m.losses,
         rate=LearningRate(m.schedule.lr),
         betas=m.schedule.betas,
         discriminator_lr_ratio=m.discriminator_lr_ratio,
@@ -113,16 +109,16 @@ def stepper(
 def measure(size: str, steps: int, device: torch.device, bfloat16: bool) -> None:
     """Time both sides at one size and print three lines."""
     profile, batch_size = SIZES[size]
-    parameters = load_parameters(PROFILES / f"{profile}.yaml")
-    batch_size = batch_size or parameters.mdrnet.schedule.batch_size
-    banked = parameters.mdrnet.bank_pairs > 0
+    parameters = load_profile(profile)
+    batch_size = batch_size or parameters.methods.mdrnet.schedule.batch_size
+    computed = parameters.methods.mdrnet.first_stage.pairs > 0
 
     batch = random_batch(parameters, batch_size, device)
     plain = build(parameters, PlainTraining).to(device)
     suite = build(parameters, MDRNetTraining).to(device, memory_format=torch.channels_last)
     ready = {key: value.contiguous(memory_format=torch.channels_last) for key, value in batch.items()}
-    if banked:
-        coarse, labels = suite.priors(ready["image"], ready["mask"])
+    if computed:
+        coarse, labels = suite.first_stage(ready["image"], ready["mask"])
         ready |= {"coarse": coarse.contiguous(memory_format=torch.channels_last), "labels": labels}
     sides = {"suite": stepper(suite, ready, device, bfloat16), "plain": stepper(plain, batch, device, False)}
 
@@ -136,12 +132,13 @@ def measure(size: str, steps: int, device: torch.device, bfloat16: bool) -> None
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     apart = max(abs(first["suite"][k] - v) / max(abs(v), 1e-6) for k, v in first["plain"].items() if "memory" not in k)
     print(
-        f"{size}: {parameters.image_size} px, batch {batch_size}, c = {parameters.mdrnet.size.channels}, {steps} steps"
+        f"{size}: {parameters.image_size} px, batch {batch_size}, "
+        f"c = {parameters.methods.mdrnet.size.channels}, {steps} steps"
     )
     notes = {
-        "suite": f"channels last, fused Adam, priors {'from the bank' if banked else 'in the step'}, "
+        "suite": f"channels last, fused Adam, first stage {'computed before' if computed else 'in the step'}, "
         + ("bfloat16" if bfloat16 else "float32"),
-        "plain": "NCHW, default Adam, priors in the step, float32",
+        "plain": "NCHW, default Adam, first stage in the step, float32",
     }
     for name, note in notes.items():
         print(f"  {name}  {1e3 * medians[name]:9.1f} ms/step  {batch_size / medians[name]:8.2f} images/s   ({note})")
