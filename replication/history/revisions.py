@@ -326,9 +326,7 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def in_one_layout(
-    old: Mapping[str, Any], new: Mapping[str, Any]
-) -> tuple[tuple[dict[str, Any], dict[str, Any]], str]:
+def in_one_layout(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[tuple[dict[str, Any], dict[str, Any]], str]:
     """Parameters of two revisions, by dotted keys, under the names of today, and a sentence on what has none.
 
     Revisions from before the sections `methods` and `runs` had a section for each system at the top, `experiments` and

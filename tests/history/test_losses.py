@@ -18,9 +18,9 @@ from replication.history.losses import (
     GOLDEN,
     TOLERANCE,
     compare,
-    compare_losses,
     first_losses,
     read_golden,
+    report_losses,
     write_golden,
 )
 
@@ -64,7 +64,7 @@ def test_the_file_holds_what_was_read_and_how_it_was_rounded(tmp_path):
     with pytest.raises(InputError, match="nothing holds no history of a training: `make repro PROFILE=smoke` trains"):
         write_golden(tmp_path / "other.json", tmp_path / "nothing")
     for text in ("{", "[]", "{}", '{"profile": "smoke", "computed": {}, "trainings": [1]}'):
-        with pytest.raises(InputError, match="^the file is no file of losses"):
+        with pytest.raises(InputError, match=r"^the file is no file of losses"):
             read_golden(text, "the file")
 
 
@@ -105,7 +105,7 @@ def test_the_tolerance_is_relative():
 
 @pytest.fixture
 def checkout(tmp_path, monkeypatch):
-    """Its HEAD has a file of losses and no trained models; the workspace has the histories that the file was made of."""
+    """Its HEAD has a file of losses and no trained models, the workspace has the histories that the file is of."""
     made = Checkout(tmp_path / "checkout")
     monkeypatch.chdir(made.root)
     made.write("params.yaml", PARAMETERS | {"profile": "smoke", "compute": {"channels_last": True}})
@@ -116,15 +116,15 @@ def checkout(tmp_path, monkeypatch):
 
 
 def test_the_workspace_is_held_against_the_file_of_head(checkout):
-    text, code = compare_losses()
+    text, code = report_losses()
+    head = f"HEAD ({checkout.git('rev-parse', '--short=7', 'HEAD')})"
     assert code == 0 and text.splitlines() == [
-        f"HEAD ({checkout.git('rev-parse', '--short=7', 'HEAD')}): the file tests/golden/smoke_losses.json, 1 trainings of smoke",
+        f"{head}: the file tests/golden/smoke_losses.json, 1 trainings of smoke",
         "the workspace: the histories in data/models, 1 trainings of smoke",
         "no loss differs",
     ]
     write_history(checkout.root, text=HISTORY.replace("0.30000000000000004", "0.3"))
-    text, code = compare_losses()
-    head, *_ = text.split(":")
+    text, code = report_losses()
     assert code == 1 and text.splitlines()[2:] == [
         f"wide/network/seed_0: step 2, loss: 0.30000000000000004 in {head}, 0.3 in the workspace",
         "1 of 1 trainings differ",
@@ -137,11 +137,25 @@ def test_on_another_machine_rounding_is_no_difference(checkout):
     GOLDEN.write_text(json.dumps(golden))
     checkout.commit()
     write_history(checkout.root, text=HISTORY.replace("0.30000000000000004", "0.3"))
-    text, code = compare_losses()
-    assert code == 0 and "computed with other rounding (torch 1.0 and " in text
-    assert f"compared to a relative {TOLERANCE:g}" in text and text.endswith("no loss differs by more than that\n")
-    write_history(checkout.root, text=HISTORY.replace("0.30000000000000004", "0.4"))
-    assert compare_losses()[1] == 1
+    text, code = report_losses()
+    assert code == 0 and "rounded differently (torch 1.0, then " in text
+    assert f"allowed is a relative difference of {TOLERANCE:g}" in text and text.endswith(
+        "no loss differs by more than that\n"
+    )
+    write_history(checkout.root, text=HISTORY.replace("0.30000000000000004", "9.4"))
+    assert report_losses()[1] == 1
+    write_history(checkout.root, text=HISTORY.replace("0.30000000000000004", "0.31"))
+    assert report_losses()[1] == 0 and report_losses(tolerance=0.01)[1] == 1
+
+
+def test_a_tolerance_may_be_asked_for(checkout):
+    write_history(checkout.root, text=HISTORY.replace("0.30000000000000004", "0.31"))
+    assert report_losses()[1] == 1 and report_losses(tolerance=0.03)[1] == 1
+    text, code = report_losses(tolerance=0.05)
+    assert code == 0 and "allowed is a relative difference of 0.05" in text
+    for wrong in (-1, float("nan")):
+        with pytest.raises(InputError, match=r"^tolerance (-1|nan): must be 0 or more$"):
+            report_losses(tolerance=wrong)
 
 
 def test_files_of_two_revisions_where_no_histories_are_left(checkout):
@@ -149,23 +163,21 @@ def test_files_of_two_revisions_where_no_histories_are_left(checkout):
     GOLDEN.write_text(GOLDEN.read_text().replace("0.30000000000000004", "0.3"))
     checkout.commit()
     shutil.rmtree("data")
-    text, code = compare_losses(before, "HEAD")
+    text, code = report_losses(before, "HEAD")
     assert code == 1 and text.count("the file tests/golden/smoke_losses.json") == 2
-    assert compare_losses("HEAD", "workspace")[1] == 0
+    assert report_losses("HEAD", "workspace")[1] == 0
 
 
 def test_other_profiles_have_nothing_in_common(checkout):
     checkout.write("params.yaml", PARAMETERS | {"profile": "demo"})
     with pytest.raises(InputError) as refusal:
-        compare_losses()
-    assert (
-        "the file tests/golden/smoke_losses.json of smoke, the workspace has the histories in data/models of demo"
-        in (str(refusal.value))
-    )
+        report_losses()
+    has = "smoke_losses.json of smoke, the workspace has the histories in data/models of demo; `make repro"
+    assert has in str(refusal.value)
     GOLDEN.unlink()
     checkout.commit()
-    with pytest.raises(InputError, match="has neither histories nor tests/golden/smoke_losses.json"):
-        compare_losses()
+    with pytest.raises(InputError, match=r"has neither histories nor tests/golden/smoke_losses\.json"):
+        report_losses()
 
 
 def test_histories_come_out_of_dvcs_cache(checkout):
@@ -182,10 +194,10 @@ def test_histories_come_out_of_dvcs_cache(checkout):
     write_history(checkout.root, text=HISTORY.replace("0.30000000000000004", "0.3"))
     dvc("commit", "-f", "-q")
     checkout.commit()
-    text, code = compare_losses(before, "HEAD")
+    text, code = report_losses(before, "HEAD")
     assert code == 1 and text.count("the histories in DVC's cache, 1 trainings of smoke") == 2
     assert "wide/network/seed_0: step 2, loss: 0.30000000000000004 in" in text
     shutil.rmtree(".dvc/cache")
     shutil.rmtree("data")
-    text, code = compare_losses(before, "HEAD")
+    text, code = report_losses(before, "HEAD")
     assert code == 0 and text.count("the file tests/golden/smoke_losses.json") == 2

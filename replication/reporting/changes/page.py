@@ -170,9 +170,7 @@ def _matrix(rows: Sequence[Row]) -> str:
     used = {row.verdict for row in rows}
     order = (WORSE, IMPROVED, MOVED, UNKNOWN, UNJUDGED, CHANCE, UNCHANGED)
     legend = "".join(f'<span class="{v}">{VERDICTS[v]}</span>' for v in order if v in used)
-    missing = (
-        "" if len(cells) == len(columns) * len({row.run for row in rows}) else "<span>– not compared</span>"
-    )
+    missing = "" if len(cells) == len(columns) * len({row.run for row in rows}) else "<span>– not compared</span>"
     lines.append(f'</tbody></table></div><p class="legend">{legend}{missing}</p>')
     return "\n".join(lines)
 
