@@ -38,16 +38,16 @@ def training_panel(parameters: Parameters, run: str) -> Figure | None:
 def completion_panel(parameters: Parameters, run: str, per_bucket: int = 2) -> Figure:
     """Test faces completed by a trained run, `per_bucket` for every bucket of the protocol that measures it.
 
-    With irregular holes, or without a protocol, these are the first test faces under the first test masks: what the
-    training read too, so that the picture of a training follows from nothing else. Other protocols show their pairs.
+    With irregular holes and no exemplar, these are the first test faces under the first test masks: what the training
+    read too, so that the picture of a training follows from nothing else. Other protocols show their pairs.
 
     Raises:
         InputError: no such run, it completes no faces, or it was not trained yet.
     """
     inpainter, _ = open_inpainter(parameters, run)
     own, rows = parameters.run(run), []
-    protocol = None if own.protocol is None else parameters.protocol_of(run)
-    usual = protocol is None or (protocol.holes == "irregular" and protocol.exemplar == "none")
+    protocol = parameters.protocol_of(run)
+    usual = protocol.holes == "irregular" and protocol.exemplar == "none"
     batches = _first_faces if usual else _first_pairs
     for batch in batches(parameters, run, per_bucket, inpainter.needs):
         completed = tensor_to_images(inpainter.inpaint(batch, batch["seeds"]))

@@ -38,7 +38,7 @@ def figures_of(parameters: Parameters, paper: str) -> list[Captioned]:
     def samples(run: str) -> Samples | None:
         if run in runs and run not in cache:
             one = parameters.run(run)
-            cache[run] = load_samples(run, one.dataset, one.protocol, results=paths.RESULTS, prepared=paths.PREPARED)
+            cache[run] = load_samples(run, one.dataset, one.protocol)
         return cache.get(run)
 
     for planned in load_figures(paper):

@@ -36,7 +36,6 @@ def small_parameters(folder: Path):
     data["methods"]["mdrnet"]["memory"] |= {"slots": 8}
     data["protocols"]["eyes"] = {"holes": "eye_boxes", "exemplar": "other_identity", "datasets": ["celebahq"]}
     data["runs"]["pconv"]["on_eyes"] = {"dataset": "celebahq", "protocol": "eyes"}
-    data["runs"]["pconv"]["unmeasured"] = {"dataset": "celebahq"}
     (folder / "params.yaml").write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
     (folder / "dvc.yaml").touch()  # a checkout has it, and the package
     (folder / "replication").mkdir()
@@ -75,7 +74,7 @@ def checkout(tmp_path_factory):
         store_untrained(p, "reconstruction", ReconstructionNetwork(width=4))
         attributes = FaceStore.open(paths.store("attributes")).index.columns.str.startswith("attr_").sum()
         store_untrained(p, "attributes", AttributeNetwork(int(attributes), width=p.methods.attributes.width))
-        for run in ("pconv", "on_eyes", "unmeasured"):
+        for run in ("pconv", "on_eyes"):
             store_untrained(p, run, PConvUNet(p.methods.pconv.width, p.methods.pconv.levels))
         for run in ("full", "no_mrem_no_dmm", "shared_memory"):
             store_untrained(p, run, MDRNet(p.settings_of(run)))

@@ -126,7 +126,6 @@ def test_an_option_reaches_its_panel_alone(p):
         ("full", {"pach": 1}, "option 'pach' does not exist; did you mean 'patch'? (allowed: patch)"),
         ("pconv", {"patch": 1}, "option 'patch' does not exist; PConv has no options"),
         ("parser", {}, "run 'parser': face parser (BiSeNet) completes no faces"),
-        ("unmeasured", {}, "run 'unmeasured' is measured by no protocol; give it one in params.yaml"),
         ("slots_32", {}, f"{UNTRAINED} does not exist: network of 'slots_32' has not been trained yet"),
     ],
 )

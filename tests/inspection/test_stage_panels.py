@@ -34,7 +34,7 @@ def words_of(figure) -> list[str]:
     return [text.get_text() for text in figure.texts]
 
 
-@pytest.mark.parametrize("run", ["full", "pconv", "unmeasured"])
+@pytest.mark.parametrize("run", ["full", "pconv"])
 def test_completions_show_two_faces_of_each_bucket_and_keep_what_is_known(p, grids, run):
     figure = completion_panel(p, run)
     ((rows, words),) = grids

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from replication.drawing.curves import Curves
+from replication.graph.plots import TEMPLATE, plot_definitions
 from replication.methods.registry import methods
-from replication.reporting.plot_data import POINTS, TEMPLATE, plot_definitions, write_plot_data
+from replication.reporting.plot_data import POINTS, write_plot_data
 
 ROOT = Path(__file__).parents[2]
 

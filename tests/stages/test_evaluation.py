@@ -27,22 +27,27 @@ def test_a_run_that_no_protocol_measures(content):
         evaluation.evaluate_run(p, "ful")
 
 
+def changed(p, section, **values):
+    """Parameters that reading params.yaml would refuse: the stage asks again, of what it was given."""
+    return p.model_copy(update={section: getattr(p, section).model_copy(update=values)})
+
+
 def test_a_protocol_whose_fields_the_set_cannot_have(content):
     content["data"]["ffhq"] = {"title": "p", "source": "photos", "folder": "photos"}
-    content["protocols"]["irregular"]["exemplar"] = "same_identity"
+    p = parameters_of(content)
+    p.protocols["irregular"] = p.protocols["irregular"].model_copy(update={"exemplar": "same_identity"})
     lacks = r"needs the field identity, which the set lacks \(it has: image\)$"
     with pytest.raises(InputError, match=rf"^protocol 'irregular' on data set 'ffhq': {lacks}"):
-        evaluation.evaluate_run(parameters_of(content), "full_ffhq")
+        evaluation.evaluate_run(p, "full_ffhq")
     assert not list(Path.cwd().iterdir())
 
 
 @pytest.mark.parametrize("name", ["pconv", "parser"])
 def test_features_come_from_a_network_that_describes_pictures(content, monkeypatch, name):
-    content["evaluation"]["features"] = name
     monkeypatch.setattr(evaluation, "open_features", lambda parameters, device: object())
     sentence = rf"^evaluation\.features: the network of run '{name}' describes no pictures by vectors$"
     with pytest.raises(InputError, match=sentence):
-        evaluation._features(parameters_of(content), "cpu")
+        evaluation._features(changed(parameters_of(content), "evaluation", features=name), "cpu")
 
 
 def measured(seed: int, value: float, left_out: dict[str, str] | None = None) -> dict:
@@ -58,3 +63,13 @@ def test_several_trainings_are_means_with_each_ones_values():
     assert (block["seed"], block["weights_sha256"]) == ([4, 5], ["w4", "w5"])
     assert block["per_seed"]["5"] == {"eyes": {"PSNR": 23.0}}
     assert block["protocol"]["left_out"] == {"U_DS": "eyes: no optimum (seed 5)"}
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_what_every_training_lacks_is_left_out_without_a_seed(order):
+    everywhere = {"LPIPS": "no weights"}
+    both = [measured(0, 20.0, everywhere), measured(1, 22.0, everywhere | {"U_DS": "not converged"})]
+    merged = evaluation.over_seeds(both[::order])
+    assert merged["eyes"] == {"PSNR": 21.0}
+    left_out = merged["made_by"][0]["protocol"]["left_out"]
+    assert left_out == {"LPIPS": "no weights", "U_DS": "not converged (seed 1)"}

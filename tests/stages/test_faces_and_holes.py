@@ -10,7 +10,9 @@ from PIL import Image
 
 from replication import paths
 from replication.config import parameters_of
+from replication.data.masks import BUCKETS, MaskStore
 from replication.data.pairs import EvaluationPairs
+from replication.data.store import FaceStore
 from replication.errors import InputError
 from replication.profile_files import profile_text
 from replication.stages import faces as faces_stage
@@ -164,3 +166,16 @@ def test_what_a_table_lacks_is_told_before_pairs_are_drawn(photos):
     sentence = r"^protocol 'own' on data set 'faces': needs the field identity, which the set lacks \(it has: image\)$"
     with pytest.raises(InputError, match=sentence):
         holes_stage.prepare_pairs(p, "own", "faces")
+
+
+def test_what_all_runs_read_is_prepared(built):
+    for dataset in built.parameters.data:
+        store = FaceStore.open(paths.store(dataset))
+        assert store.images.shape == (built.faces + built.tests, 32, 32, 3) and store.size == 32
+        assert len(store.rows("train")) == built.faces and len(store.rows("test")) == built.tests
+    for dataset in ("celebahq", "ffhq"):
+        masks = MaskStore.open(paths.masks(dataset))
+        assert masks.train.shape == (12, 32, 32) and masks.test.shape == (3 * built.tests, 32, 32)
+    table = EvaluationPairs.open(paths.pairs("irregular", "celebahq")).table
+    assert table.groupby("bucket").size().to_dict() == dict.fromkeys(BUCKETS, built.tests)
+    assert set(table["image_row"]) == set(FaceStore.open(paths.store("celebahq")).rows("test"))

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from replication import paths
 from replication.drawing.pictures import Tile, masked_input, picture_grid, psnr
 from replication.errors import InputError
 from replication.papers import PlannedFigure
@@ -40,15 +41,15 @@ class Samples:
     completed: np.ndarray
 
 
-def load_samples(run: str, dataset: str, protocol: str, *, results: Path, prepared: Path) -> Samples | None:
-    """Samples of `results/<run>/seed_0/samples.npz` with their images, holes and pairs from `prepared`.
+def load_samples(run: str, dataset: str, protocol: str, *, root: Path = Path()) -> Samples | None:
+    """Samples of a run's first training with their images, holes and pairs, in the checkout at `root`.
 
     None when the run was not measured. Raises InputError when the files do not fit each other.
     """
     from replication.data.masks import MaskStore
     from replication.data.store import FaceStore
 
-    path = results / run / "seed_0" / "samples.npz"
+    path = root / paths.results(run) / "samples.npz"
     if not path.is_file():
         return None
     try:
@@ -56,19 +57,19 @@ def load_samples(run: str, dataset: str, protocol: str, *, results: Path, prepar
             composites = {bucket: stored[bucket] for bucket in stored.files}
     except (ValueError, OSError, zipfile.BadZipFile) as error:
         raise InputError(f"{path} cannot be read as an archive of arrays ({error}).") from error
-    table = prepared / "pairs" / protocol / f"{dataset}.csv"
+    table = root / paths.pairs(protocol, dataset)
     pairs = pd.read_csv(table, dtype={"image_id": str, "bucket": str}, keep_default_na=False)
     chosen = [pairs[pairs.bucket == bucket].head(len(images)) for bucket, images in composites.items()]
     for part, (bucket, images) in zip(chosen, composites.items(), strict=True):
         if len(part) != len(images):
             raise InputError(f"{path} has {len(images)} samples of bucket {bucket}, but there are {len(part)} pairs.")
     pairs = pd.concat(chosen, ignore_index=True)
-    faces = FaceStore.open(prepared / dataset)
+    faces = FaceStore.open(root / paths.store(dataset))
     own_holes = table.with_name(f"{dataset}_holes.npy")  # where the protocol's holes are no irregular masks
     if own_holes.is_file():
         holes = np.load(own_holes, mmap_mode="r")
     else:
-        holes = MaskStore.open(prepared / "masks" / dataset).test
+        holes = MaskStore.open(root / paths.masks(dataset)).test
     masks, images = holes[pairs.mask_row.to_numpy()], faces.images[pairs.image_row.to_numpy()]
     completed = np.concatenate(list(composites.values()))
     if completed.shape != images.shape:

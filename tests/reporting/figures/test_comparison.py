@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from replication import paths
 from replication.data.masks import write_mask_store
 from replication.data.pairs import write_pairs
 from replication.data.store import Chunk, write_store
@@ -42,20 +43,19 @@ def world(tmp_path_factory):
     """Stores of six test faces each, pairs, and samples of some runs."""
     root = tmp_path_factory.mktemp("world")
     rng = np.random.default_rng(0)
-    prepared, results = root / "prepared", root / "results"
     test = list(masks(rng, 6))
-    place = prepared / "masks" / "celebahq"
+    place = root / paths.masks("celebahq")
     mask_store = write_mask_store(place, size=SIZE, train=masks(rng, 2), test=test, source={})
-    shutil.copytree(place, prepared / "masks" / "ffhq")
+    shutil.copytree(place, root / paths.masks("ffhq"))
     for dataset in ("celebahq", "ffhq"):
         rows = pd.DataFrame({"id": [f"{dataset}{i}" for i in range(7)], "split": ["train"] + ["test"] * 6})
         faces = rng.integers(0, 256, (7, SIZE, SIZE, 3)).astype(np.uint8)
         chunks = [Chunk(faces, rows)]
-        store = write_store(prepared / dataset, name=dataset, size=SIZE, chunks=chunks, source={})
-        pairs = write_pairs(prepared / "pairs" / "irregular" / f"{dataset}.csv", store, mask_store, seed=0)
+        store = write_store(root / paths.store(dataset), name=dataset, size=SIZE, chunks=chunks, source={})
+        pairs = write_pairs(root / paths.pairs("irregular", dataset), store, mask_store, seed=0)
         names = {"celebahq": ("full", "pconv", "no_mrem", "slots_64"), "ffhq": ("full_ffhq",)}[dataset]
         for name in names:
-            folder = results / name / "seed_0"
+            folder = root / paths.results(name)
             folder.mkdir(parents=True)
             kept = {}
             for bucket in ("1-20%", "20-40%", "40-60%"):
@@ -63,11 +63,11 @@ def world(tmp_path_factory):
                 kept[bucket] = faces[own.image_row] // 2
             np.savez(folder / "samples.npz", **kept)
             (folder / "card.json").write_text(json.dumps({}))
-    return {"results": results, "prepared": prepared}
+    return root
 
 
 def samples_of(world, run: str, dataset: str = "celebahq") -> Samples | None:
-    return load_samples(run, dataset, "irregular", **world)
+    return load_samples(run, dataset, "irregular", root=world)
 
 
 def draw(world, name: str, *, columns=None, **more) -> Captioned | None:
@@ -96,24 +96,25 @@ def test_a_run_that_was_not_measured_has_no_samples(world):
 
 
 def test_holes_of_a_protocol_without_irregular_masks_lie_beside_its_pairs(world, tmp_path):
-    shutil.copytree(world["prepared"], tmp_path / "prepared")
-    folder = tmp_path / "prepared" / "pairs"
+    root = shutil.copytree(world, tmp_path / "root")
+    folder = root / paths.PAIRS
     (folder / "irregular").rename(folder / "boxes")
     own = np.zeros((200, SIZE, SIZE), np.uint8)
     own[:, :4] = 1
     np.save(folder / "boxes" / "celebahq_holes.npy", own)
-    samples = load_samples("full", "celebahq", "boxes", results=world["results"], prepared=tmp_path / "prepared")
+    samples = load_samples("full", "celebahq", "boxes", root=root)
     assert (samples.masks == own[: 3 * KEPT]).all()
 
 
 def test_samples_that_do_not_fit_are_refused(world, tmp_path):
-    (tmp_path / "full" / "seed_0").mkdir(parents=True)
-    np.savez(tmp_path / "full" / "seed_0" / "samples.npz", **{"1-20%": np.zeros((99, SIZE, SIZE, 3), np.uint8)})
+    root = shutil.copytree(world, tmp_path / "root")
+    file = root / paths.results("full") / "samples.npz"
+    np.savez(file, **{"1-20%": np.zeros((99, SIZE, SIZE, 3), np.uint8)})
     with pytest.raises(InputError, match="99 samples"):
-        load_samples("full", "celebahq", "irregular", results=tmp_path, prepared=world["prepared"])
-    (tmp_path / "full" / "seed_0" / "samples.npz").write_bytes(b"no archive")
+        samples_of(root, "full")
+    file.write_bytes(b"no archive")
     with pytest.raises(InputError, match="cannot be read"):
-        load_samples("full", "celebahq", "irregular", results=tmp_path, prepared=world["prepared"])
+        samples_of(root, "full")
 
 
 def table(ratios: list[float], faces: list[int] | None = None) -> pd.DataFrame:
@@ -175,8 +176,8 @@ def test_a_run_of_a_new_system_gets_its_column(world):
     assert words(draw(world, "figure5", columns=columns).figure).count("Copy-paste") == 1
 
 
-def test_nothing_run_makes_no_figures(world, tmp_path):
-    assert draw({**world, "results": tmp_path}, "figure5") is None
+def test_nothing_run_makes_no_figures(tmp_path):
+    assert draw(tmp_path, "figure5") is None
     with pytest.raises(InputError, match="none of its runs has samples"):
         comparison_figure({"CelebA-HQ": {"Ours": None}}, title="Figure 5", names={})
 
