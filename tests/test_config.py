@@ -393,12 +393,16 @@ def test_a_file_written_by_a_program_reads_the_same(tmp_path):
     ],
 )
 def test_a_change_is_checked_with_its_own_path(change, sentence):
-    assert refuse("runs.mdrnet.mine", {"dataset": "ffhq", "protocol": "irregular", "change": change}).startswith(sentence)
+    assert refuse("runs.mdrnet.mine", {"dataset": "ffhq", "protocol": "irregular", "change": change}).startswith(
+        sentence
+    )
 
 
 def test_all_faults_of_a_change_at_once():
     change = {"first_stage": {"pairs": 9}, "memory": {"slots": 0}, "dmm": 1}
-    assert faults(lambda data: put(data, "runs.mdrnet.mine", {"dataset": "ffhq", "protocol": "irregular", "change": change})) == [
+    assert faults(
+        lambda data: put(data, "runs.mdrnet.mine", {"dataset": "ffhq", "protocol": "irregular", "change": change})
+    ) == [
         "runs.mdrnet.mine.change.first_stage: is the same for all runs; change it in methods.mdrnet",
         "runs.mdrnet.mine.change.dmm: must be true or false, got 1",
         "runs.mdrnet.mine.change.memory.slots: must be from 1 to 65536, got 0",
@@ -407,7 +411,11 @@ def test_all_faults_of_a_change_at_once():
 
 def test_changes_are_merged_into_the_section_and_nothing_else_moves():
     change = {"memory": {"slots": 7}, "losses": {"style": 0.0, "regions": "mask"}, "dmm": False}
-    p = load(lambda data: put(data, "runs.mdrnet.mine", {"dataset": "ffhq", "protocol": "irregular", "seeds": 3, "change": change}))
+    p = load(
+        lambda data: put(
+            data, "runs.mdrnet.mine", {"dataset": "ffhq", "protocol": "irregular", "seeds": 3, "change": change}
+        )
+    )
     mine, section = p.settings_of("mine"), p.methods.mdrnet
     assert (mine.memory.slots, mine.losses.style, mine.losses.regions, mine.dmm) == (7, 0.0, "mask", False)
     assert mine.memory.decay == section.memory.decay and mine.losses.intra == section.losses.intra
