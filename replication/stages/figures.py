@@ -28,15 +28,18 @@ def figures_of(parameters: Parameters, paper: str) -> list[Captioned]:
     """The figures of a paper, in its order; those of which no run was measured are left out.
 
     Raises:
-        InputError: the paper has no figures that are drawn here, or a panel's run was not trained.
+        InputError: the paper has no figures that are drawn here, or two runs claim a figure that has room for one.
     """
     if paper not in papers_with_figures():
         raise InputError(f"paper {paper!r} has no figures to be drawn{hint(paper, papers_with_figures())}")
     line, cache, made = subtitle(parameters), {}, []
     runs = parameters.measured_runs()
 
+    def measured(run: str) -> bool:
+        return run in runs and (paths.results(run) / "card.json").is_file()
+
     def samples(run: str) -> Samples | None:
-        if run in runs and run not in cache:
+        if measured(run) and run not in cache:
             one = parameters.run(run)
             cache[run] = load_samples(run, one.dataset, one.protocol)
         return cache.get(run)
@@ -46,7 +49,7 @@ def figures_of(parameters: Parameters, paper: str) -> list[Captioned]:
         if planned.kind == "panel":
             if len(columns) > 1:
                 raise InputError(f"{planned.title}: has room for one run, and {len(columns)} name it")
-            made += [_panel(parameters, planned, column, line) for column in columns if column.run in runs]
+            made += [_panel(parameters, planned, column, line) for column in columns if measured(column.run)]
             continue
         figure = picture_figure(planned, columns, samples, names=_names(parameters, columns), subtitle=line)
         made += [figure] if figure is not None else []
