@@ -53,8 +53,11 @@ def test_panels_are_drawn_of_one_opened_pair_by_the_function_that_the_system_nam
 
     monkeypatch.setattr(pair, "inspect_pair", inspect_pair)
     monkeypatch.setattr(stage, "function", function)
+    assert stage.write_figures(parameters, "showface") == [] and opened == []  # `full` was not measured yet
+    paths.results("full").mkdir(parents=True)
+    (paths.results("full") / "card.json").touch()
     written = stage.write_figures(parameters, "showface")
-    # Nothing was measured: of ShowFace's figures only those that open the network are drawn.
+    # No samples were kept: of ShowFace's figures only those that open the network are drawn.
     panels = [figure.name for figure in load_figures("showface") if figure.kind == "panel"]
     assert [path.as_posix() for path in written] == [f"reports/figures/showface/{name}.png" for name in panels]
     assert opened == [("full", "40-60%", 0)] * 3
