@@ -57,12 +57,14 @@ def test_the_file_has_every_training_of_its_profile():
         assert len(columns) > 1 and all(len(values) == len(columns["step"]) for values in columns.values())
 
 
+@pytest.mark.slow
 def test_every_training_gives_the_losses_of_the_file(trained):
     here = rounding(channels_last=golden.computed["channels_last"], threads=golden.computed["threads"])
     tolerance = 0 if here == golden.computed else TOLERANCE
     assert compare(golden.trainings, trained, tolerance, names=("the file", "this training")) == []
 
 
+@pytest.mark.slow
 def test_the_first_loss_of_networks_that_look_through_no_other_is_the_same_everywhere(trained):
     """Before any update only the forward pass rounds: this holds on every machine, to a relative 1e-5."""
     p = load_profile(golden.profile)
