@@ -8,14 +8,12 @@ from replication.backbones.imagenet import normalise_unit
 from replication.backbones.perceptual import (
     _VGG16,
     _VGG19,
-    ParserFeatures,
     VGG16Features,
     VGG19Features,
     vgg_layers,
     vgg_shapes,
 )
 from replication.errors import InputError
-from replication.methods.parser.bisenet import BiSeNet, FaceParser
 
 
 @pytest.mark.parametrize(("plan", "name"), [(_VGG16, "vgg16"), (_VGG19, "vgg19")])
@@ -77,14 +75,3 @@ def test_a_missing_or_other_file_is_refused(tmp_path, kind, prefix):
     torch.save({}, tmp_path / "weights.pth")
     with pytest.raises(InputError, match=prefix):
         kind(tmp_path / "weights.pth")
-
-
-def test_parser_features_are_its_trunk_at_four_depths():
-    torch.manual_seed(0)
-    parser = FaceParser(BiSeNet(19, width=4), upscale=2)
-    images = torch.rand(2, 3, 32, 32, requires_grad=True)
-    maps = ParserFeatures(parser)(images)
-    assert [m.shape[1:] for m in maps.perceptual] == [(4, 32, 32), (4, 16, 16), (8, 8, 8), (16, 4, 4)]
-    torch.testing.assert_close(maps.style[1], parser.parse_with_features(images * 2 - 1)[1].layer1)
-    sum(m.sum() for m in maps.perceptual).backward()
-    assert images.grad.abs().sum() > 0
