@@ -156,9 +156,15 @@ def _task(
     return task
 
 
-def _settings(task: Task) -> dict[str, Any]:
-    """The part of the settings that the part reads."""
+def _settings(method: Method, task: Task) -> dict[str, Any]:
+    """The part of the settings that the part reads.
+
+    Which data sets a part is computed for decides no result: another set leaves what there is as it is.
+    """
     whole = plain(task.settings)
+    for part in method.parts:
+        if part.per == "dataset":
+            del whole[part.name]["datasets"]
     return {key: whole[key] for key in task.part.settings} if task.part.settings else whole
 
 
@@ -182,7 +188,7 @@ def _inputs(parameters: Parameters, task: Task, method: Method) -> dict[str, str
 
 def _shared_origin(parameters: Parameters, task: Task, method: Method, part: Part) -> dict[str, Any]:
     """What a part for a data set follows from; one of another origin would pair faces with other people's results."""
-    return {"settings": _settings(task), "seed": task.shared_seed, "inputs": _inputs(parameters, task, method)}
+    return {"settings": _settings(method, task), "seed": task.shared_seed, "inputs": _inputs(parameters, task, method)}
 
 
 def _config(parameters: Parameters, task: Task, method: Method) -> dict[str, Any]:
@@ -190,7 +196,7 @@ def _config(parameters: Parameters, task: Task, method: Method) -> dict[str, Any
     return {
         "method": method.name,
         "part": task.part.name,
-        "settings": _settings(task),
+        "settings": _settings(method, task),
         "inputs": _inputs(parameters, task, method),
         "image_size": task.image_size,
         "code": code_digest(part_roots(method, task.part)),

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
-import math
-import random
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 import torch
-from torch import Tensor
 from torch.optim import Optimizer
 
 from replication import distributed
@@ -27,6 +22,7 @@ from replication.training.checkpoint import Position, load_checkpoint, save_chec
 from replication.training.history import History
 from replication.training.state import Stop, ancestors_to_watch, end_with, locked, state_path, stop_on_signals
 from replication.training.status import Status
+from replication.training.step_values import channels_last_of, gather, mean_of, numbers, plain_ids, seed_step
 from replication.training.trainable import Trainable
 from replication.training.update import NonFiniteError, Updater
 
@@ -210,16 +206,16 @@ def fit(
             # counted its own calls would be one more state to restore.
             batch = next(prefetcher)
             if channels_last:
-                batch = {key: _channels_last(value) for key, value in batch.items()}
+                batch = {key: channels_last_of(value) for key, value in batch.items()}
             batch |= {"step": step, "images_seen": position.images_seen}
 
             # Seed. Anew at every step: then a checkpoint need not hold the states of torch's, NumPy's and
             # Python's generators on every rank and device, and a step that draws more numbers than it used to
             # does not shift the numbers of all steps after it.
-            _seed(seed, step, group.rank, place)
+            seed_step(seed, step, group.rank, place)
 
             # Step.
-            update.begin(step, _plain(batch.get("ids")))
+            update.begin(step, plain_ids(batch.get("ids")))
             try:
                 # No cache of cast weights: it would outlive the optimiser step between a discriminator's and
                 # a generator's half, and a cast made under no_grad would cut later gradients off.
@@ -235,7 +231,7 @@ def fit(
             position.step = step + 1
             position.images_seen += batches.batch_size
             position.skipped = update.skipped
-            position.pending.append(_gather(scalars, group, place))
+            position.pending.append(gather(scalars, group, place))
             if step == first:
                 warmed_at = time.perf_counter()  # speed is counted from here: the first step allocates and compiles
             now = time.perf_counter()
@@ -247,20 +243,20 @@ def fit(
             stopping = update.stop_agreed if group.world_size > 1 else stop.reason is not None
             if status.due():
                 # Reading the scalars waits for the device; the numbers replace them, so that it waits once.
-                latest = position.pending[-1] = _numbers(position.pending[-1])
+                latest = position.pending[-1] = numbers(position.pending[-1])
                 status.show(position.step, position.images_seen, latest, prefetcher.waited)
             if position.step % history_every == 0 or last:
                 # A line is the mean over its steps, because the loss of one step says more about its few images
                 # than about the network. The steps since the last line are kept, not a running sum: they go
                 # through a checkpoint in mid-line unchanged, and the mean does not show that there was one.
-                row = _mean([_numbers(scalars) for scalars in position.pending])
+                row = mean_of([numbers(scalars) for scalars in position.pending])
                 if history is not None:
                     history.append(position.step, position.images_seen, position.seconds, row)
                 position.pending = []
 
             # Checkpoint, by rank 0 for all: networks, optimisers and scalars are the same on every rank.
             if history is not None and (checkpoints.due(position.step, now) or last or stopping):
-                position.pending = [_numbers(scalars) for scalars in position.pending]
+                position.pending = [numbers(scalars) for scalars in position.pending]
                 # Lines before the checkpoint: the other way round a power cut could leave a checkpoint whose lines
                 # are gone, and the steps that they tell of would not be done again.
                 history.sync()
@@ -390,66 +386,3 @@ def _remembered(speed: dict[str, float], path: Path, *, keep: bool) -> dict[str,
     elif path.is_file():
         speed = json.loads(path.read_text(encoding="utf-8"))
     return speed
-
-
-def _seed(seed: int, step: int, rank: int, device: torch.device) -> None:
-    """Seed torch, NumPy and Python by a hash of the three numbers.
-
-    A hash, because with a sum such as seed + step the runs of seeds 0 and 1 would share almost all streams, one
-    step apart. The rank is in it so that ranks do not draw the same noise for different images.
-    """
-    digest = hashlib.blake2b(f"{seed} {step} {rank}".encode(), digest_size=8).digest()
-    number = int.from_bytes(digest, "little")
-    # Not torch.manual_seed: it notes a stack trace for every kind of device that was never used, 1 ms a step.
-    torch.default_generator.manual_seed(number)
-    if device.type == "cuda":
-        torch.cuda.manual_seed(number)
-    elif device.type == "mps":
-        torch.mps.manual_seed(number)
-    np.random.seed(number % 2**32)  # NumPy takes 32 bits
-    random.seed(number)
-
-
-def _channels_last(value: Any) -> Any:
-    # Pictures and masks only: labels are 3-d, and convolutions see floating-point tensors.
-    if isinstance(value, Tensor) and value.dim() == 4 and value.is_floating_point():
-        return value.contiguous(memory_format=torch.channels_last)
-    return value
-
-
-def _plain(ids: Any) -> Any:
-    """Ids as JSON values, for the message and the file of a step that was not finite."""
-    if isinstance(ids, Tensor | np.ndarray):
-        return ids.tolist()
-    return [str(item) for item in ids] if ids is not None else None
-
-
-def _gather(scalars: Mapping[str, Any], group, device: torch.device) -> tuple[list[str], Tensor]:
-    """Names and one float tensor, averaged over ranks; left on the device, so that nothing waits for it.
-
-    The device works behind the program; reading a number waits until it has caught up. Done at every step, that
-    would leave a GPU idle while the next batch is handed over.
-    """
-    if not scalars:
-        return [], torch.zeros(0)
-    values = [torch.as_tensor(value, dtype=torch.float32, device=device) for value in scalars.values()]
-    stacked = torch.stack([value.detach().reshape(()) for value in values])
-    return list(scalars), group.all_reduce_mean([stacked])[0]
-
-
-def _numbers(scalars: tuple[list[str], Tensor] | dict[str, float]) -> dict[str, float]:
-    """Scalars on the host."""
-    if isinstance(scalars, dict):
-        return scalars
-    names, values = scalars
-    return dict(zip(names, values.tolist(), strict=True))
-
-
-def _mean(rows: list[dict[str, float]]) -> dict[str, float]:
-    """Mean of each scalar over the steps that reported it; exact summation, so that no grouping shows.
-
-    A value that is not finite makes the whole mean NaN (null in the file): leaving it out would hide it.
-    """
-    names = dict.fromkeys(name for row in rows for name in row)  # a dict, because a set has no order to keep
-    columns = {name: [row[name] for row in rows if name in row] for name in names}
-    return {k: math.fsum(v) / len(v) if all(map(math.isfinite, v)) else math.nan for k, v in columns.items()}
