@@ -11,13 +11,14 @@ import functools
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, Literal
 
 from pydantic import Field, create_model
 
 from replication.data.pair_rules import PairRule
+from replication.data.settings import DataSet, DrawnFaces, Masks, Photos, Protocol
 from replication.errors import InputError
-from replication.methods import Method, Need
+from replication.methods import Method, Need, Part
 from replication.methods.registry import method, methods
 from replication.settings import (
     Count,
@@ -25,7 +26,6 @@ from replication.settings import (
     NonNegative,
     Positive,
     Settings,
-    Share,
     hint,
     merge,
     plain,
@@ -47,95 +47,6 @@ class Compute(Settings):
     deterministic: bool = True
     checkpoint_every_s: Positive = 60.0
     log_every_s: Positive = 10.0
-
-
-class _DataSet(Settings):
-    title: str
-    seed: NonNegative = 0
-    image_size: int | None = Field(None, ge=32, le=512, description="pixels; of this set alone, else the profile's")
-
-
-class DrawnFaces(_DataSet):
-    """Faces from the seeded renderer."""
-
-    possible_fields: ClassVar[frozenset[str]] = frozenset(
-        {"image", "parsing", "identity", "attributes", "landmarks", "boxes"}
-    )
-
-    source: Literal["drawn"] = "drawn"
-    distribution: Literal["celebahq", "ffhq", "both"] = "celebahq"
-    train: Count
-    test: NonNegative
-
-
-class Photos(_DataSet):
-    """Faces packed from a folder of photos."""
-
-    source: Literal["photos"] = "photos"
-    folder: str
-    train: Count | None = Field(None, description="at most so many; null = all")
-    test: NonNegative | None = Field(None, description="at most so many; null = all")
-    table: str | None = None
-    parsing_folder: str | None = None
-    parsing_order: Literal["bisenet", "g_mask"] = "bisenet"
-    align: Literal["none", "ffhq", "celebahq"] = "none"
-    test_fraction: Share = 0.1
-    duplicates: Literal["refuse", "drop", "allow"] = "refuse"
-    skip_corrupt: bool = False
-    allow_upscaling: bool = False
-
-    @property
-    def possible_fields(self) -> frozenset[str]:
-        """The batch fields that the set may turn out to have; what a table names is known when it is read."""
-        from_table = {"identity", "attributes", "landmarks"} if self.table is not None else set()
-        return frozenset({"image", *from_table, *({"parsing"} if self.parsing_folder is not None else ())})
-
-    def faults(self) -> Iterator[tuple[str, str]]:
-        """Landmarks stand in a table."""
-        if self.align != "none" and not self.table:
-            yield "table", f"needed with landmarks when align is {self.align}"
-
-
-DataSet = Annotated[DrawnFaces | Photos, Field(discriminator="source")]
-
-
-class _Masks(Settings):
-    train: Count
-    test_per_bucket: Count
-    seed: NonNegative = 0
-
-
-class DrawnMasks(_Masks):
-    """Strokes and shapes in the style of Liu et al. 2018; 1 = hole."""
-
-    source: Literal["drawn"] = "drawn"
-
-
-class NvidiaMasks(_Masks):
-    """The published irregular masks; 1 = hole here, whatever the files say."""
-
-    source: Literal["nvidia"] = "nvidia"
-    test_folder: str
-    train_folder: str | None = None
-
-
-Masks = Annotated[DrawnMasks | NvidiaMasks, Field(discriminator="source")]
-
-
-class Protocol(Settings):
-    """How runs are measured: which holes, and what a pair brings beside them."""
-
-    datasets: tuple[str, ...] = Field(description="data sets whose test images are paired")
-    holes: Literal["irregular", "eye_boxes", "regions"] = "irregular"
-    regions: tuple[Literal["mouth", "eyes", "nose", "face"], ...] = Field((), description="fixed holes of `regions`")
-    exemplar: Literal["none", "same_identity", "other_identity"] = Field(
-        "none", description="another test image of each pair: of the same person, or of another one"
-    )
-
-    def faults(self) -> Iterator[tuple[str, str]]:
-        """Regions are those of one kind of holes."""
-        if (self.holes == "regions") != bool(self.regions):
-            yield "regions", "list them when holes is regions, and only then"
 
 
 class Evaluation(Settings):
@@ -173,6 +84,7 @@ class Parameters(Settings):
     masks: Masks
     protocols: dict[str, Protocol]
     evaluation: Evaluation
+    inspected: tuple[str, ...] = Field((), description="runs whose inside a notebook of the pipeline shows")
 
     def run_names(self, method_name: str | None = None) -> list[str]:
         """All runs, or those of one system, in the order of systems and of the file."""
@@ -234,6 +146,11 @@ class Parameters(Settings):
         wanted = {dataset for protocol in self.protocols.values() for dataset in protocol.datasets}
         return [dataset for dataset in self.data if dataset in wanted]
 
+    def datasets_of(self, part: Part) -> tuple[str, ...]:
+        """The data sets for which a part is computed that all runs of its system share."""
+        protocol = self.protocols.get(part.over.split(".")[1])
+        return protocol.datasets if protocol is not None else ()
+
     def needed_run(self, settings: Any, need: str) -> str:
         """The run that a need of other systems names ("parser", "pconv:coarse.run")."""
         parsed = Need.parse(need)
@@ -266,7 +183,10 @@ def load_parameters(path: str | Path = "params.yaml") -> Parameters:
 def parameters_of(data: Mapping[str, Any], source: str = "params.yaml") -> Parameters:
     """The same from the content of a file."""
     parameters = read(parameters_model(), data, source=source)
-    if found := list(dict.fromkeys(_together(parameters))):
+    found = list(dict.fromkeys(_together(parameters)))
+    if parameters.comparable and not found:  # what is compared with the papers has to be readable first
+        found = list(_not_comparable(parameters))
+    if found:
         raise Faults(found, source)
     return parameters
 
@@ -276,7 +196,13 @@ def _together(p: Parameters) -> Iterator[tuple[str, str]]:
     for name in p.data:
         if not re.fullmatch(NAME, name):
             yield f"data.{name}", "a name is made of a-z, 0-9 and _, and begins with a letter"
+    if not p.protocols:
+        yield "protocols", "at least one is needed, or nothing is measured"
     for name, protocol in p.protocols.items():
+        if not re.fullmatch(NAME, name):
+            yield f"protocols.{name}", "a name is made of a-z, 0-9 and _, and begins with a letter"
+        if not protocol.datasets:
+            yield f"protocols.{name}.datasets", f"at least one is needed{hint('', p.data)}"
         for dataset in protocol.datasets:
             if dataset not in p.data:
                 yield f"protocols.{name}.datasets", f"{dataset!r} is no data set{hint(dataset, p.data)}"
@@ -292,8 +218,11 @@ def _together(p: Parameters) -> Iterator[tuple[str, str]]:
     features = p.evaluation.features
     if features not in p.run_names():
         yield "evaluation.features", f"{features!r} is no run{hint(features, p.run_names())}"
-    elif p.method_of(features).inpaints:
+    elif not p.method_of(features).features:
         yield "evaluation.features", f"{features!r} is a run of {p.method_of(features).title}, which makes no features"
+    for name in p.inspected:
+        if name not in p.run_names() or not p.method_of(name).inpaints:
+            yield "inspected", f"{name!r} is no run that completes faces{hint(name, p.measured_runs())}"
     seen: dict[str, str] = {}
     for one in methods().values():
         for name, run in getattr(p.runs, one.name).items():
@@ -305,8 +234,6 @@ def _together(p: Parameters) -> Iterator[tuple[str, str]]:
                 continue  # by its name alone, it is the other run that would be looked at
             seen[name] = one.name
             yield from _run_faults(p, one, name, run, path)
-    if p.comparable:
-        yield from _not_comparable(p)
 
 
 def _run_faults(p: Parameters, one: Method, name: str, run: Run, path: str) -> Iterator[tuple[str, str]]:
@@ -328,20 +255,20 @@ def _run_faults(p: Parameters, one: Method, name: str, run: Run, path: str) -> I
         if run.dataset not in paired and set(paired) <= p.data.keys():
             wanted = ", ".join(paired)
             yield f"{path}.dataset", f"protocol {run.protocol} pairs no images of {run.dataset} (it has: {wanted})"
+    if run.protocol in p.protocols and "exemplar" in one.needs and p.protocols[run.protocol].exemplar == "none":
+        yield f"{path}.protocol", f"{one.title} needs an exemplar, and protocol {run.protocol} pairs none"
     try:
         settings = p.settings_of(name)
     except Faults as error:
         yield from error.faults
         return
-    section = f"methods.{one.name}"
     if run.dataset is not None:
         for key, sentence in settings.misfits(p.image_size_of(run.dataset)):
             yield _key_in_file(one, name, run, key), sentence
     for part in one.parts:
-        own = getattr(settings, part.name, None)
-        if part.per == "dataset" and run.dataset not in own.datasets:
-            wanted = ", ".join(own.datasets)
-            yield f"{path}.dataset", f"{run.dataset} is not among {section}.{part.name}.datasets ({wanted})"
+        if part.per == "dataset" and run.dataset not in p.datasets_of(part):
+            wanted = ", ".join(p.datasets_of(part))
+            yield f"{path}.dataset", f"{run.dataset} is not among {part.over} ({wanted}), for which {part.name} is made"
         for need in part.needs:
             if need in {other.name for other in one.parts}:
                 continue

@@ -473,7 +473,8 @@ def test_rules_of_protocols():
     run = {"dataset": "parsing", "protocol": "irregular"}
     assert faults(lambda data: put(data, "runs.mdrnet.mine", run)) == [
         "runs.mdrnet.mine.dataset: protocol irregular pairs no images of parsing (it has: celebahq, ffhq)",
-        "runs.mdrnet.mine.dataset: parsing is not among methods.mdrnet.first_stage.datasets (celebahq, ffhq)",
+        "runs.mdrnet.mine.dataset: parsing is not among protocols.irregular.datasets (celebahq, ffhq), for which "
+        "first_stage is made",
     ]
 
 

@@ -187,8 +187,6 @@ def test_names_of_parameters_are_suggested(capsys):
         "'mdrnet.first_stag' is no part that is computed for a data set; did you mean 'mdrnet.first_"
     )
     words = refused(capsys, "part", "mdrnet.first_stage", "parsing")
-    assert words.startswith(
-        "mdrnet.first_stage: 'parsing' is not among methods.mdrnet.first_stage.datasets (celebahq, ffhq)"
-    )
+    assert words.startswith("mdrnet.first_stage: 'parsing' is not among protocols.irregular.datasets (celebahq, ffhq)")
     assert refused(capsys, "train", "full", "--part", "vqvae") == "--part vqvae: MDRNets has the parts network"
     assert refused(capsys, "train", "full", "--repeat", "1").startswith("--repeat 1: full is trained 1 time(s)")

@@ -13,13 +13,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from replication.data.fields import OPTIONAL_FIELDS
 from replication.data.labels import mirror
 from replication.data.masks import MaskStore
 from replication.data.random_streams import stream
 from replication.data.store import FaceStore
 from replication.errors import InputError
-
-OPTIONAL_FIELDS = ("attributes", "boxes", "identity", "landmarks", "parsing")
 
 
 def images_to_tensor(images: np.ndarray, flips: np.ndarray | None = None) -> torch.Tensor:

@@ -83,7 +83,7 @@ def sizes_of(parameters: Parameters) -> Sizes:
                     networks[one.name, part.name] = Numbers(_count(stored), _count(trained))
             for part in one.parts:
                 if is_computed(p, one, part):
-                    dataset = getattr(getattr(p.methods, one.name), part.name).datasets[0]
+                    dataset = p.datasets_of(part)[0]
                     folder, count = stand_ins.computed(one, part, dataset)
                     area = (p.image_size_of(dataset) / size) ** 2
                     items[one.name, part.name] = _content(folder) / count / area
@@ -121,9 +121,9 @@ def bytes_needed(parameters: Parameters, images: Mapping[str, Images], sizes: Si
             prepared += buckets_of(protocol) * sum(images[name].test * pixels[name] for name in protocol.datasets)
     computed = 0
     for (method, part), each in sizes.items.items():
-        settings = getattr(p.methods, method)
-        _, count = items_of(settings, methods()[method].part(part))
-        area = sum(pixels[name] for name in getattr(settings, part).datasets) / sizes.item_size**2
+        own = methods()[method].part(part)
+        _, count = items_of(getattr(p.methods, method), own)
+        area = sum(pixels[name] for name in p.datasets_of(own)) / sizes.item_size**2
         computed += round(count * each * area)
     models = state = 0
     for (method, _), numbers in sizes.networks.items():

@@ -132,7 +132,7 @@ def _computed(p: Parameters, one: Method, part: Part, timings: Timings) -> Work:
     items = items_of(settings, part) if each is not None else None
     if items is None:
         return Work(part.name, "", 0.0)
-    (key, count), sets = items, getattr(settings, part.name).datasets
+    (key, count), sets = items, p.datasets_of(part)
     seconds = count * each.seconds * sum(_area(p, name, each.size) for name in sets)
     return Work(f"{one.title}, {part.name}", f"{count * len(sets):,} {key}", seconds)
 

@@ -171,7 +171,7 @@ class TimedSteps:
 
     def _item(self, stand_ins: StandIns, one: Method, part: Part, share: float) -> Each:
         """One item of what a part computes for a data set."""
-        dataset = getattr(getattr(self.parameters.methods, one.name), part.name).datasets[0]
+        dataset = self.parameters.datasets_of(part)[0]
         compute, items = stand_ins.computing(one, part, dataset)
         compute()  # opens the networks
         return Each(self._seconds(compute, share) / items, self.side(dataset))

@@ -22,14 +22,17 @@ PACKAGE = Path(__file__).parents[1]
 
 DECIDES_NOTHING = {
     "replication.atomic": "writes files whole or not at all",
-    "replication.config": "hands parameters on; their values are DVC's `params`",
+    "replication.config": "hands parameters on; their values are DVC's `params`, the defaults of data in data/settings",
     "replication.errors": "sentences for users",
-    "replication.graph": "what runs, not what it computes",
+    "replication.graph.closure": "what runs, not what it computes",
+    "replication.graph.roots": "what runs, not what it computes",
+    "replication.history.commit": "stands in records only",
+    "replication.history.records": "what was run",
     "replication.json_files": "reads text",
-    "replication.history": "records of what was run",
-    "replication.methods.registry": "finds declarations; those of a stage are in its own closure",
+    "replication.methods.registry": "finds declarations; of one, dvc.yaml has what it decides",
     "replication.paths": "names of folders",
-    "replication.settings": "checks values; what follows from them is where they are used",
+    "replication.settings": "checks values, and lays a run's `change` over them: both stand on the card of a training",
+    "replication.settings_faults": "sentences for users",
     "replication.yaml_files": "reads text",
 }
 """Modules (and what is below them) that every stage shares and no number depends on; listing them would train

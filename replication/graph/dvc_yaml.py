@@ -18,7 +18,15 @@ from replication.atomic import write_text
 from replication.errors import InputError
 from replication.graph.closure import files
 from replication.graph.plots import plot_definitions
-from replication.graph.roots import evaluation_roots, feature_methods, figure_roots, inspection_roots, part_roots
+from replication.graph.roots import (
+    claim_roots,
+    evaluation_roots,
+    feature_methods,
+    figure_roots,
+    inspection_roots,
+    part_roots,
+    plot_roots,
+)
 from replication.methods import ONLY_PART, Method, Need, Part
 from replication.methods.registry import methods
 from replication.papers import papers_with_tables
@@ -78,11 +86,6 @@ def stage_group(one: Method, part: Part) -> str:
     return f"train_{one.name}" + ("" if part.name == ONLY_PART else f"_{part.name}")
 
 
-def evaluation_stage(method: str, run: str) -> str:
-    """The stage that measures a run: evaluate_mdrnet@full."""
-    return f"evaluate_{method}@{run}"
-
-
 class _Dumper(yaml.SafeDumper):
     """Lists indented below their key, as the rest of the world writes them; no aliases."""
 
@@ -121,7 +124,7 @@ def _notebook(source: str, output: str, **values: str) -> tuple[str, str, list[s
 
 def _data() -> dict[str, Any]:
     cmd, source, outs = _notebook("01_data", "data/${key}", dataset="${key}")
-    deps = [source, *files(["replication.stages.faces"])]
+    deps = [source, *files(["replication.stages.faces", "replication.data.settings"])]
     stage = _stage(
         "draw or pack one set of faces", cmd, deps, ["image_size", "data.${key}"], ["data/prepared/${key}", *outs]
     )
@@ -132,7 +135,7 @@ def _masks() -> dict[str, Any]:
     cmd, source, outs = _notebook("02_masks", "masks/masks")
     params = ["masks", "protocols", "evaluation.seed", "evaluation.pairs_per_bucket"]
     # Which sets are paired stands in `protocols`; here is no place to name them, so it waits for all.
-    deps = [source, "data/prepared", *files(["replication.stages.holes"])]
+    deps = [source, "data/prepared", *files(["replication.stages.holes", "replication.data.settings"])]
     made = ["data/masks", "data/pairs", *outs]
     return _stage("hole masks, and the frozen pairs of test images and holes", cmd, deps, params, made)
 
@@ -157,7 +160,7 @@ def _part(one: Method, part: Part) -> dict[str, Any]:
             [*params, "compute.deterministic"],
             [out],
         )
-        return {"foreach": f"${{{section}.{part.name}.datasets}}", "do": stage}
+        return {"foreach": f"${{{part.over}}}", "do": stage}
     label = "${key}" if part.name == ONLY_PART else f"${{key}}_{part.name}"
     values = {"run": "${key}"} if part.name == ONLY_PART else {"run": "${key}", "part": part.name}
     cmd, source, outs = _notebook("03_train", f"train/{label}", **values)
@@ -190,8 +193,7 @@ def _run_models(need: str, one: Method) -> list[str]:
 
 def _evaluate(one: Method) -> dict[str, Any]:
     cmd, source, outs = _notebook("04_evaluate", "evaluate/${key}", run="${key}")
-    own = {part.name for part in one.parts}
-    needed = [path for part in one.parts for need in part.needs if need not in own for path in _run_models(need, one)]
+    needed = [path for need in one.opens for path in _run_models(need, one)]
     pairs = "data/pairs/${item.protocol}/${item.dataset}"
     deps = [
         source,
@@ -236,7 +238,7 @@ def _reports() -> dict[str, Any]:
         "do": _stage("figures of one paper", cmd, deps, ["profile", "runs", "data"], outs, ["reports/figures/${item}"]),
     }
     cmd, source, outs = _notebook("08_claims", "claims")
-    deps = [source, *measured, *declared, *files(["replication.stages.claims"])]
+    deps = [source, *measured, *declared, *files(claim_roots("replication.stages.claims"))]
     stages["claims"] = _stage(
         "every claim of the papers, judged on printed and measured numbers",
         cmd,
@@ -248,13 +250,13 @@ def _reports() -> dict[str, Any]:
     cmd, source, outs = _notebook("05_inspect", "inspect/${item}", run="${item}")
     deps = [source, "data/masks", "data/models", "data/pairs", "data/prepared", *files(inspection_roots())]
     stages["inspect"] = {
-        "foreach": [one.shown for one in methods().values() if one.shown],
+        "foreach": "${inspected}",
         "do": _stage("inside a trained run", cmd, deps, ["runs"], outs),
     }
     stages["plots"] = _stage(
         "curves and metrics for `dvc plots`, and as pictures",
         "python -m replication plots",
-        ["data/models", "reports/metrics", *files(["replication.stages.plots"])],
+        ["data/models", "reports/metrics", *files(plot_roots())],
         ["profile", "runs"],
         tracked=["reports/plots", "reports/figures/curves"],
     )
@@ -268,7 +270,7 @@ def _reports() -> dict[str, Any]:
     stages["site"] = _stage(
         "one page that joins everything",
         "python -m replication site",
-        [*measured, *pages, *declared, *files(["replication.stages.site"])],
+        [*measured, *pages, *declared, *files(claim_roots("replication.stages.site"))],
         ["profile", "runs"],
         ["reports/index.html"],
     )

@@ -62,7 +62,7 @@ def inspect_pair(
     batches = evaluation_batches(faces, masks, pairs, bucket, 1, fields=inpainter.needs)
     batch = next(itertools.islice(batches, pair, None))
     title = f"{run}, image {batch['ids'][0]}, {bucket}"
-    return Inside(title, run, card, inpainter, batch, inpainter.features(batch), options)
+    return Inside(title, run, card, inpainter, batch, inpainter.features(batch, batch["seeds"]), options)
 
 
 def summary(inside: Inside) -> pd.DataFrame:

@@ -75,8 +75,8 @@ class Part:
     holes: whether batches have masks. data: whether it reads a data set at all.
     together: whether several processes may train it together (`compute.processes`); their step must then be that of
         one process with the whole batch.
-    per: "run": one for every run and seed. "dataset": once for a data set, shared by all runs of the system on it;
-        the section of its name in the settings then has a list `datasets`.
+    per: "run": one for every run and seed. "dataset": once for a data set, shared by all runs of the system on it.
+    over: key of params.yaml that lists these data sets.
     settings: the top-level keys of the system's settings that it reads; empty for all of them.
     """
 
@@ -88,6 +88,7 @@ class Part:
     data: bool = True
     together: bool = True
     per: Literal["run", "dataset"] = "run"
+    over: str = "protocols.irregular.datasets"
     settings: tuple[str, ...] = ()
 
 
@@ -131,9 +132,11 @@ class Method:
     module: has `open_run(trained: TrainedRun)`, which gives an `Inpainter`, or for a network that others look through,
         that network, frozen.
     inpaints: whether its runs complete faces; others are not measured by a protocol.
+    features: whether its runs open as the network of a Fréchet distance.
+    opens: needs that `open_run` opens, as parts name theirs; what only a training looks through is not among them.
+    needs: fields beyond image and mask without which its runs cannot complete a face, such as "exemplar".
     curves: scalars of its histories that `dvc plots` shows.
     panels: pictures of the inside of a run, beside those that are drawn of every Trace.
-    shown: the run whose inside the pipeline shows in a notebook of its own.
     training_panel: "module:function" with (trained: TrainedRun, faces: FaceStore) -> Figure: what a freshly trained run
         makes of test faces of its data set. None for systems whose runs complete faces, which show that.
     """
@@ -145,9 +148,11 @@ class Method:
     parts: tuple[Part, ...]
     module: str
     inpaints: bool = True
+    features: bool = False
+    opens: tuple[str, ...] = ()
+    needs: frozenset[str] = frozenset()
     curves: tuple[str, ...] = ()
     panels: tuple[Panel, ...] = ()
-    shown: str | None = None
     training_panel: str | None = None
 
     def part(self, name: str) -> Part:
@@ -161,8 +166,13 @@ class Method:
 
     @property
     def shared_settings(self) -> tuple[str, ...]:
-        """Keys that no run may change, since what is computed once for a data set reads them."""
-        return tuple(dict.fromkeys(key for part in self.parts if part.per == "dataset" for key in part.settings))
+        """Keys that no run may change: what is computed once for a data set reads them, or dvc.yaml does, to know which
+        runs of other systems are needed.
+        """
+        own = {part.name for part in self.parts}
+        needs = [Need.parse(need) for part in self.parts for need in part.needs if need not in own]
+        named = [need.key.split(".")[0] for need in needs if need.key]
+        return tuple(dict.fromkeys([key for p in self.parts if p.per == "dataset" for key in p.settings] + named))
 
 
 @dataclass(frozen=True)
@@ -249,8 +259,8 @@ class Inpainter(Protocol):
         for an image is drawn from its own seed, so that the size and the order of batches cannot matter.
         """
 
-    def features(self, batch: Mapping[str, Any]) -> Trace:
-        """The named tensors of one pass, for inspection."""
+    def features(self, batch: Mapping[str, Any], seeds: Sequence[int]) -> Trace:
+        """The named tensors of the pass that `inpaint` makes of the same batch and seeds, for inspection."""
 
 
 KINDS = ("picture", "mask", "labels", "map", "matrix", "vectors", "flags", "scalar")

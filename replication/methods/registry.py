@@ -7,10 +7,12 @@ import functools
 import importlib
 import importlib.util
 import re
+import typing
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from replication.data.fields import OPTIONAL_FIELDS
 from replication.errors import InputError
 from replication.methods import Method, Need
 from replication.settings import hint
@@ -108,18 +110,40 @@ def _check(folder: str, one: Method, found: Mapping[str, Method]) -> None:
             f"{where}: the method is called {one.name!r}; it must be called like its folder, in a-z, 0-9, _"
         )
     own = [part.name for part in one.parts]
+    if not own or len(set(own)) < len(own):
+        raise InputError(f"{where}: a method has at least one part, and each has a name of its own (here: {own})")
     drawn = [panel.draw for panel in one.panels] + ([one.training_panel] if one.training_panel else [])
     for module in (one.module, *(part.module for part in one.parts), *(each.partition(":")[0] for each in drawn)):
         if not _exists(module):
             raise InputError(f"{where}: the module {module} does not exist")
+    keys = _keys(one.settings)
     for part in one.parts:
-        for need in part.needs:
-            if need not in own and Need.parse(need).method not in found:
-                raise InputError(f"{where}: part {part.name} needs {need!r}, which is no method{hint(need, found)}")
-    done: set[str] = set()
+        for wrong in sorted(part.fields - set(OPTIONAL_FIELDS)):
+            raise InputError(f"{where}: part {part.name} wants the field {wrong!r}{hint(wrong, OPTIONAL_FIELDS)}")
+        for wrong in [key for key in part.settings if key not in keys]:
+            raise InputError(f"{where}: part {part.name} reads the setting {wrong!r}{hint(wrong, keys)}")
+    for what, needs in [(f"part {part.name}", part.needs) for part in one.parts] + [("open_run", one.opens)]:
+        for need in [need for need in needs if need not in own]:
+            parsed = Need.parse(need)
+            if parsed.method not in found:
+                raise InputError(f"{where}: {what} needs {need!r}, which is no method{hint(need, found)}")
+            if parsed.key is not None and parsed.key.split(".")[0] not in keys:
+                raise InputError(f"{where}: {what} needs {need!r}, whose key is no setting{hint(parsed.key, keys)}")
+    done: list[str] = []
     while len(done) < len(own):
-        free = {p.name for p in one.parts if p.name not in done and {n for n in p.needs if n in own} <= done}
+        free = [p.name for p in one.parts if p.name not in done and {n for n in p.needs if n in own} <= set(done)]
         if not free:
-            circle = ", ".join(sorted(set(own) - done))
+            circle = ", ".join(sorted(set(own) - set(done)))
             raise InputError(f"{where}: the needs of its parts {circle} form a circle")
-        done |= free
+        done += free
+    late = [p.name for p in one.parts if {n for n in p.needs if n in own} - set(own[: own.index(p.name)])]
+    if late:
+        raise InputError(f"{where}: part {late[0]} stands before one that it needs; parts are trained in their order")
+
+
+def _keys(settings: Any) -> list[str]:
+    """The top-level keys of a settings class, or of all members of a union."""
+    members = [m for m in typing.get_args(settings) if hasattr(m, "model_fields") or typing.get_args(m)]
+    if hasattr(settings, "model_fields"):
+        return list(settings.model_fields)
+    return list(dict.fromkeys(key for member in members for key in _keys(member)))

@@ -75,6 +75,12 @@ def load_claims(paper: str) -> pd.DataFrame:
     return claims
 
 
+def check_modules() -> list[str]:
+    """The modules with the executable checks of all papers that have some; `load_checks` imports them by name."""
+    papers = [paper for paper in PAPERS if (_FOLDER / paper / "claims.py").is_file()]
+    return [f"replication.papers.{paper}.claims" for paper in papers]
+
+
 def load_checks(paper: str) -> dict[str, Check]:
     """Claim id -> executable check, for every claim of `load_claims`."""
     if load_claims(paper).empty:

@@ -21,7 +21,7 @@ from replication.evaluation.frechet import FeatureExtractor
 from replication.evaluation.perceptual_distance import PerceptualDistance
 from replication.evaluation.uncertainty import Sample, interval
 from replication.graph.closure import code_digest
-from replication.graph.roots import evaluation_roots, feature_methods
+from replication.graph.roots import evaluation_roots
 from replication.history.made_by import made_by
 from replication.methods.opening import open_faces, open_features, open_inpainter
 from replication.stages.protocols import check_protocol
@@ -90,7 +90,8 @@ def _evaluate(parameters: Parameters, name: str, k: int, device: torch.device) -
     dataset, protocol = parameters.run(name).dataset, parameters.run(name).protocol
     data = parameters.data_set(dataset)
     inpainter, card = open_inpainter(parameters, name, device, k=k)
-    code = code_digest(evaluation_roots(parameters.method_of(name), feature_methods()))
+    features = parameters.method_of(parameters.evaluation.features).name
+    code = code_digest(evaluation_roots(parameters.method_of(name), [features]))
     irregular = parameters.protocols[protocol].holes == "irregular"
     return evaluate(
         inpainter,

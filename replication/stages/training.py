@@ -24,7 +24,7 @@ from replication.history.commit import code_commit
 from replication.methods import Finished, Method, Part, Task, TrainedRun, Training
 from replication.methods.opening import open_faces, open_run, weights_sha256
 from replication.settings import plain
-from replication.training.checkpoint import load_weights, read_card, save_weights
+from replication.training.checkpoint import config_digest, load_weights, read_card, save_weights
 from replication.training.fit import FitReport, fit
 from replication.training.state import remove_other_runs
 
@@ -87,11 +87,9 @@ def compute_part(parameters: Parameters, method: Method, part: Part, dataset: st
     """
     if distributed.current().world_size > 1:
         raise InputError(f"{method.name}.{part.name}: is computed by one process; run it without torchrun")
-    settings = getattr(parameters.methods, method.name)
-    datasets = getattr(settings, part.name).datasets
+    settings, datasets = getattr(parameters.methods, method.name), parameters.datasets_of(part)
     if dataset not in datasets:
-        key = f"methods.{method.name}.{part.name}.datasets"
-        raise InputError(f"{method.name}.{part.name}: {dataset!r} is not among {key} ({', '.join(datasets)})")
+        raise InputError(f"{method.name}.{part.name}: {dataset!r} is not among {part.over} ({', '.join(datasets)})")
     task = _task(parameters, method, part, settings, f"{method.name}.{part.name}", dataset, 0)
     origin = _shared_origin(parameters, task, method, part)
     with (
@@ -156,15 +154,9 @@ def _task(
     return task
 
 
-def _settings(method: Method, task: Task) -> dict[str, Any]:
-    """The part of the settings that the part reads.
-
-    Which data sets a part is computed for decides no result: another set leaves what there is as it is.
-    """
+def _settings(task: Task) -> dict[str, Any]:
+    """The part of the settings that the part reads."""
     whole = plain(task.settings)
-    for part in method.parts:
-        if part.per == "dataset":
-            del whole[part.name]["datasets"]
     return {key: whole[key] for key in task.part.settings} if task.part.settings else whole
 
 
@@ -179,16 +171,23 @@ def _inputs(parameters: Parameters, task: Task, method: Method) -> dict[str, str
     for need in task.part.needs:
         if need not in own:
             run = parameters.needed_run(task.settings, need)
-            last = parameters.method_of(run).run_parts[-1].name
-            found[run] = weights_sha256(paths.training(run, last))
+            for part in parameters.method_of(run).run_parts:
+                found[f"{run}/{part.name}"] = weights_sha256(paths.training(run, part.name))
         elif own[need].per == "run":
             found[need] = weights_sha256(paths.training(task.run, need, task.seed - parameters.seed))
+        else:
+            found[need] = config_digest(read_card(task.shared(need)))
     return found
 
 
 def _shared_origin(parameters: Parameters, task: Task, method: Method, part: Part) -> dict[str, Any]:
     """What a part for a data set follows from; one of another origin would pair faces with other people's results."""
-    return {"settings": _settings(method, task), "seed": task.shared_seed, "inputs": _inputs(parameters, task, method)}
+    return {
+        "settings": _settings(task),
+        "seed": task.shared_seed,
+        "inputs": _inputs(parameters, task, method),
+        "code": code_digest(part_roots(method, part)),
+    }
 
 
 def _config(parameters: Parameters, task: Task, method: Method) -> dict[str, Any]:
@@ -196,7 +195,9 @@ def _config(parameters: Parameters, task: Task, method: Method) -> dict[str, Any
     return {
         "method": method.name,
         "part": task.part.name,
-        "settings": _settings(method, task),
+        "fields": sorted(task.part.fields),
+        "holes": task.part.holes,
+        "settings": _settings(task),
         "inputs": _inputs(parameters, task, method),
         "image_size": task.image_size,
         "code": code_digest(part_roots(method, task.part)),
@@ -213,10 +214,12 @@ def _card(parameters: Parameters, task: Task, method: Method, name: str) -> dict
 
 def _keep(parameters: Parameters, task: Task, method: Method, made: Finished, k: int) -> None:
     """Store what needed no training, such as published weights under this suite's names."""
-    name = paths.training(task.run, task.part.name, k)
-    card = _card(parameters, task, method, name) | dict(made.card) | {"seed": task.seed}
-    save_weights(paths.model(name), made.weights, card | {"config": _config(parameters, task, method)})
-    write_json(paths.COSTS / f"{name}.json", card | {"commit": code_commit()})
+    name, group = paths.training(task.run, task.part.name, k), distributed.current()
+    if group.is_main:
+        card = _card(parameters, task, method, name) | dict(made.card) | {"seed": task.seed}
+        save_weights(paths.model(name), made.weights, card | {"config": _config(parameters, task, method)})
+        write_json(paths.COSTS / f"{name}.json", card | {"commit": code_commit()})
+    group.barrier()
 
 
 def _fit(parameters: Parameters, task: Task, method: Method, made: Training, k: int) -> FitReport:

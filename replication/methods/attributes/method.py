@@ -19,5 +19,6 @@ METHOD = Method(
     ),
     module="replication.methods.attributes.opening",
     inpaints=False,
+    features=True,
     training_panel="replication.methods.attributes.panels:accuracy_by_attribute",
 )

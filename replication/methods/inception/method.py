@@ -11,4 +11,5 @@ METHOD = Method(
     parts=(Part(ONLY_PART, "replication.methods.inception.importing", holes=False, together=False, data=False),),
     module="replication.methods.inception.opening",
     inpaints=False,
+    features=True,
 )

@@ -62,7 +62,7 @@ class MDRNetInpainter:
         return composite(raw, image, mask)
 
     @torch.no_grad()
-    def features(self, batch: Mapping[str, Any]) -> MDRNetTrace:
+    def features(self, batch: Mapping[str, Any], seeds: Sequence[int]) -> MDRNetTrace:
         """Every named tensor of one pass, the SPADE modulations of the last block included."""
         image, mask = batch["image"], batch["mask"]
         coarse, labels = self.first_stage(image, mask)

@@ -35,5 +35,5 @@ METHOD = Method(
         Panel("spade", "SPADE inputs", f"{_PANELS}:spade"),
         Panel("error", "Error per pixel", f"{_PANELS}:error"),
     ),
-    shown="full",
+    opens=_FIRST_STAGE,
 )

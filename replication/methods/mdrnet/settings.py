@@ -78,7 +78,6 @@ class FirstStage(Settings):
     pairs: NonNegative = Field(
         0, description="training pairs in the table; 0 = new masks, and the first stage in each step"
     )
-    datasets: tuple[str, ...] = ("celebahq", "ffhq")
 
 
 class MDRNetSettings(MethodSettings):

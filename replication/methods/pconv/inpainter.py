@@ -40,7 +40,7 @@ class PConvInpainter:
         image, mask = batch["image"], batch["mask"]
         return composite(self.coarse(image, mask), image, mask)
 
-    def features(self, batch: Mapping[str, Any]) -> PConvTrace:
+    def features(self, batch: Mapping[str, Any], seeds: Sequence[int]) -> PConvTrace:
         """Input, raw output and completion."""
         image, mask = batch["image"], batch["mask"]
         raw = self.coarse(image, mask)

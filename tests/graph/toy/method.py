@@ -16,5 +16,4 @@ METHOD = Method(
     module="replication.methods.toy.network",
     curves=("loss",),
     panels=(Panel("noise", "The noise that was drawn", "replication.methods.toy.panels:noise"),),
-    shown="toy",
 )

@@ -78,9 +78,9 @@ class ToyInpainter:
         image, mask = batch["image"], batch["mask"]
         return composite(self.network(image, mask, self._noise(mask, seeds)), image, mask)
 
-    def features(self, batch: Mapping[str, Any]) -> ToyTrace:
+    def features(self, batch: Mapping[str, Any], seeds: Sequence[int]) -> ToyTrace:
         image, mask = batch["image"], batch["mask"]
-        noise = self._noise(mask, [0] * len(image))
+        noise = self._noise(mask, seeds)
         raw = self.network(image, mask, noise)
         masked, completed = hide(image, mask), composite(raw, image, mask)
         return ToyTrace(masked_input=masked, mask=mask, completed=completed, noise=noise, raw=raw)

@@ -285,7 +285,7 @@ def test_what_lies_under_the_hole_cannot_be_seen(options):
     poisoned = torch.where(mask > 0, torch.rand_like(image) * 2 - 1, image)
     batches = [{"image": face, "mask": mask} for face in (image, poisoned)]
     assert torch.equal(*(method.inpaint(batch, SEEDS) for batch in batches))
-    honest, poisoned_features = (method.features(batch).named() for batch in batches)
+    honest, poisoned_features = (method.features(batch, [0] * len(batch["image"])).named() for batch in batches)
     assert all(torch.equal(tensor, poisoned_features[name][0]) for name, (tensor, _) in honest.items())
 
 
@@ -308,7 +308,7 @@ def test_an_images_completion_does_not_depend_on_its_neighbours(trained):
 
 def test_features_name_every_step_of_the_pass(trained):
     image, mask = pictures()
-    features = trained.features({"image": image, "mask": mask})
+    features = trained.features({"image": image, "mask": mask}, [0] * len(image))
     own = {"masked_input", "mask", "coarse", "parsing", "classes", "gamma", "beta", "completed"}
     assert set(features.named()) == ALWAYS | MEMORY_TENSORS | {"correlation"} | own
     assert torch.equal(features.completed, trained.inpaint({"image": image, "mask": mask}, SEEDS))

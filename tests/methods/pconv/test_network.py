@@ -125,7 +125,7 @@ def test_inpainter_keeps_known_pixels_and_never_reads_the_hole(unet):
 def test_features(unet):
     image, mask = pictures()
     inpainter = PConvInpainter(unet)
-    features = inpainter.features({"image": image, "mask": mask})
+    features = inpainter.features({"image": image, "mask": mask}, [0] * len(image))
     assert set(features.named()) == {"masked_input", "mask", "raw", "completed"}
     assert torch.equal(features.completed, inpainter.inpaint({"image": image, "mask": mask}, SEEDS))
     assert not features.masked_input[(mask > 0).expand_as(image)].any()
