@@ -54,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--part", metavar="NAME", help="only this part (default: all, in their order)")
     one.add_argument("--repeat", type=int, metavar="K", help="only its K-th training, from 0 (default: every seed)")
     one = verb("part", "compute what a system needs once for a data set")
-    one.add_argument("part", metavar="SYSTEM.PART", help="such as mdrnet.first_stage")
+    one.add_argument("part", metavar="SYSTEM.PART", help="a part that is computed once for a data set")
     one.add_argument("dataset", help="a key of `data`")
     text = "measure one run on the frozen pairs of its protocol"
     verb("evaluate", text).add_argument("run", help="a key below `runs` in params.yaml")

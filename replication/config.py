@@ -152,7 +152,7 @@ class Parameters(Settings):
         return protocol.datasets if protocol is not None else ()
 
     def needed_run(self, settings: Any, need: str) -> str:
-        """The run that a need of other systems names ("parser", "pconv:coarse.run")."""
+        """The run that a need of other systems names, see `methods.Need.parse`."""
         parsed = Need.parse(need)
         if parsed.key is None:
             return parsed.method

@@ -11,6 +11,7 @@ import contextlib
 import os
 import re
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,8 @@ def execute(notebook: str | Path, output: str | Path, parameters: dict[str, Any]
     output.parent.mkdir(parents=True, exist_ok=True)
     partial = Path("reports/failed") / output.parent.name / output.name
     partial.parent.mkdir(parents=True, exist_ok=True)
+    # Made ready while the kernel works: importing it takes most of a second, at every stage.
+    exporter = ThreadPoolExecutor(1).submit(_html_exporter)
     try:
         papermill.execute_notebook(
             str(notebook),
@@ -94,7 +97,7 @@ def execute(notebook: str | Path, output: str | Path, parameters: dict[str, Any]
     normalise(executed)
     with atomic_file(output) as temporary:
         nbformat.write(executed, temporary)
-    write_text(output.with_suffix(".html"), to_html(executed, title=output.stem))
+    write_text(output.with_suffix(".html"), to_html(executed, title=output.stem, exporter=exporter.result()))
     partial.unlink()
     with contextlib.suppress(OSError):  # another notebook's failure may be kept there
         partial.parent.rmdir()
@@ -169,12 +172,18 @@ def normalise(notebook) -> None:
                     item.data[kind] = text.replace(root + os.sep, "").replace(root, ".")
 
 
-def to_html(notebook, title: str) -> str:
+def to_html(notebook, title: str, exporter=None) -> str:
     """The notebook as one self-contained HTML page: prose, code and outputs."""
+    exporter = exporter or _html_exporter()
+    body, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"name": title}})
+    return body
+
+
+def _html_exporter():
     from nbconvert import HTMLExporter
 
     exporter = HTMLExporter(template_name="lab", embed_images=True)
     # Its only messages are warnings of missing alternative texts, one for every plot.
     exporter.log.setLevel("ERROR")
-    body, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"name": title}})
-    return body
+    _ = exporter.template  # compiled when first asked for
+    return exporter

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from replication import paths
+from replication.graph.stages import load_stages
 from replication.papers import papers_with_figures, papers_with_tables
 from replication.reporting.claims.judging import read_claims_csv
 from replication.reporting.claims.page import claims_html
@@ -37,21 +38,31 @@ def write_site(parameters: Parameters) -> Path:
         runs=[_shown(parameters, name, metrics.get(name)) for name in parameters.measured_runs()],
         choices={paper: load_choices(paper) for paper in {*papers_with_tables(), *papers_with_figures()}},
         sections=claims,
+        notebooks=_notebooks(),
     )
+
+
+def _notebooks() -> list[str] | None:
+    """The pages of all executed notebooks that dvc.yaml makes, below reports/; None outside of a checkout.
+
+    Those that it makes and not those that are there: the site may be written before the last of them.
+    """
+    if not Path("dvc.yaml").is_file():
+        return None
+    outs = {out for stage in load_stages().values() for out in stage.outs if out.endswith(".html")}
+    return sorted(out.removeprefix("reports/") for out in outs if out.startswith("reports/notebooks/"))
 
 
 def _shown(parameters: Parameters, name: str, metrics: dict | None) -> ShownRun:
     run = parameters.run(name)
-    files = {
-        "evaluation": f"notebooks/evaluate/{name}.html",
-        "inside": f"notebooks/inspect/{name}.html",
-        "numbers": f"metrics/{name}.json",
-    }
+    files = {"evaluation": f"notebooks/evaluate/{name}.html", "numbers": f"metrics/{name}.json"}
+    if name in parameters.inspected:
+        files["inside"] = f"notebooks/inspect/{name}.html"
     return ShownRun(
         name,
         parameters.method_of(name).title,
         parameters.data_set(run.dataset).title,
         run.protocol,
         metrics,
-        tuple((words, file) for words, file in files.items() if (paths.REPORTS / file).is_file()),
+        tuple(files.items()) if metrics is not None else (),
     )

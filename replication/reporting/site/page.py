@@ -46,21 +46,23 @@ def build_site(
     runs: Sequence[ShownRun] = (),
     choices: Mapping[str, Sequence[Choice]] | None = None,
     sections: Sequence[Section] = (),
+    notebooks: Sequence[str] | None = None,
     title: str = "Face inpainting, measured again",
 ) -> Path:
     """Write `reports/index.html` and return its path.
 
     tables: of all papers, in their order. runs: every run that a protocol measures. choices: paper -> what stands
-    folded beside its tables and figures. sections: more parts (claims, other papers), placed after the tables. From
+    folded beside its tables and figures. sections: more parts (claims, other papers), placed after the tables.
+    notebooks: executed ones that the pipeline makes, as paths below `reports`; by default those that are there. From
     `reports/` itself come the figures (figures/<paper>/*.png written by `style.save_figure`, with their words inside;
-    figures/curves/*.png form the training part), the executed notebooks (notebooks/**/*.html) and the files to download
-    (tables/*/*, metrics/*.json). What trainings cost is on a page of its own, which this one links to: there is no time
+    figures/curves/*.png form the training part) and the files to download (tables/*/*, metrics/*.json). What trainings cost is on a page of its own, which this one links to: there is no time
     and no commit here, so that equal inputs give equal bytes. Raises InputError for an anchor that is not an identifier
     or is used twice.
     """
     reports, choices = Path(reports), choices or {}
     results = _ordered(reports / "figures")
     curves = sorted((reports / "figures" / _CURVES).glob("*.png"))
+    made = sorted((reports / "notebooks").rglob("*.html")) if notebooks is None else [reports / n for n in notebooks]
     parts = [
         Section("tables", "Tables", _tables(tables, choices)),
         *sections,
@@ -68,7 +70,7 @@ def build_site(
         Section("runs", "All runs", runs_html(runs)),
         Section("training", "Training curves", _figures(curves, reports, {})),
         Section("costs", "Cost of training", _COSTS),
-        Section("notebooks", "Notebooks", _links(sorted((reports / "notebooks").rglob("*.html")), reports)),
+        Section("notebooks", "Notebooks", _links(made, reports)),
         Section("downloads", "Files", _downloads(reports)),
         Section("reading", "How to read this", _READING),
         Section("records", "How each result was made", _record_table(runs)),
