@@ -37,6 +37,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--keep", action="store_true", help=keep)
     one = verb("pipeline", "write dvc.yaml, the schema of params.yaml and docs/command_line.md")
     one.add_argument("--check", action="store_true", help="only refuse a dvc.yaml that is stale, with the difference")
+    verb("code", "list the source files that decide the result of each kind of stage, in data/code")
     text = "data sets and weights that can be fetched: what, terms, places, state here"
     verb("sources", text).add_argument("name", nargs="?", help="all that is known of one of them")
     one = verb("download", "fetch data sets and weights into data/raw, checked and resumed")

@@ -54,6 +54,15 @@ def pipeline(arguments: argparse.Namespace) -> None:
         print(f"{path} {'written' if written else 'is as declared'}")
 
 
+def code(arguments: argparse.Namespace) -> None:
+    """List the source files that decide the result of each kind of stage."""
+    from replication.graph.code import path_of, write_code
+
+    with _recorded("code"):
+        for group, count in write_code().items():
+            print(f"{path_of(group)}: {count} files")
+
+
 def execute(arguments: argparse.Namespace) -> None:
     """Run a notebook as a stage does."""
     from replication.graph.stages import stage_of_output
@@ -117,7 +126,7 @@ def train(arguments: argparse.Namespace) -> None:
 def part(arguments: argparse.Namespace) -> None:
     """Compute what a system needs once for a data set."""
     from replication.config import hint, method
-    from replication.graph.dvc_yaml import stage_group
+    from replication.graph.code import stage_group
     from replication.stages.training import compute_part
 
     name, _, part_name = arguments.part.partition(".")

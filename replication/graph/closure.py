@@ -1,8 +1,8 @@
 """What decides a result: the modules that a stage's code imports, and those that they import, file by file.
 
-One list serves three: the source files that dvc.yaml names as dependencies of a stage, the digest by which a training
-in progress knows that it is still the same training, and the `code` in `made_by` of every result. It is read off the
-sources (an `ast` walk, nothing is imported): every import statement counts, wherever it stands, but those under
+One list serves three: the file in data/code on which a stage of dvc.yaml depends (`graph.code`), the digest by which a
+training in progress knows that it is still the same training, and the `code` in `made_by` of every result. It is read
+off the sources (an `ast` walk, nothing is imported): every import statement counts, wherever it stands, but those under
 `if TYPE_CHECKING`.
 """
 
@@ -25,6 +25,7 @@ DECIDES_NOTHING = {
     "replication.config": "hands parameters on; their values are DVC's `params`, the defaults of data in data/settings",
     "replication.errors": "sentences for users",
     "replication.graph.closure": "what runs, not what it computes",
+    "replication.graph.code": "what runs, not what it computes",
     "replication.graph.roots": "what runs, not what it computes",
     "replication.history.commit": "stands in records only",
     "replication.history.records": "what was run",

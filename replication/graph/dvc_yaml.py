@@ -1,8 +1,8 @@
 """dvc.yaml, written from the systems' declarations: `python -m replication pipeline`.
 
-It depends on the declarations and the sources alone, never on params.yaml: runs and data sets stay `foreach`, so that a
-key added there needs no rewriting. The file is committed; when it is not what the declarations say, `check` refuses it
-with the difference.
+It depends on the declarations alone, never on params.yaml: runs and data sets stay `foreach`, so that a key added there
+needs no rewriting. Which sources decide a stage is data as well, see `graph.code`. The file is committed; when it is
+not what the declarations say, `check` refuses it with the difference.
 """
 
 from __future__ import annotations
@@ -16,17 +16,8 @@ import yaml
 
 from replication.atomic import write_text
 from replication.errors import InputError
-from replication.graph.closure import files
+from replication.graph.code import path_of, stage_group
 from replication.graph.plots import plot_definitions
-from replication.graph.roots import (
-    claim_roots,
-    evaluation_roots,
-    feature_methods,
-    figure_roots,
-    inspection_roots,
-    part_roots,
-    plot_roots,
-)
 from replication.methods import ONLY_PART, Method, Need, Part
 from replication.methods.registry import methods
 from replication.papers import papers_with_tables
@@ -34,7 +25,7 @@ from replication.papers import papers_with_tables
 FILE = Path("dvc.yaml")
 HEAD = """\
 # Written by `python -m replication pipeline` from the declarations in replication/methods/*/method.py; do not edit.
-# One stage per kind of work and run; source files are those that decide its result, one by one (replication/graph).
+# One stage per kind of work and run. data/code/STAGE.json lists the source files that decide its result, one by one.
 # Executed notebooks are leaves. Times and records are no outs: nothing here changes between two equal runs.
 """
 _EXECUTE = "python -m replication execute"
@@ -43,7 +34,7 @@ _NOTEBOOKS = "reports/notebooks"
 
 def dvc_yaml() -> str:
     """The text of dvc.yaml."""
-    stages: dict[str, Any] = {"data": _data(), "masks": _masks()}
+    stages: dict[str, Any] = {"code": _code(), "data": _data(), "masks": _masks()}
     for one in methods().values():
         for part in one.parts:
             stages[stage_group(one, part)] = _part(one, part)
@@ -77,13 +68,6 @@ def check(path: Path = FILE) -> None:
         f"{path} is not what the systems' declarations say; `python -m replication pipeline` writes it:\n"
         + "\n".join(lines)
     )
-
-
-def stage_group(one: Method, part: Part) -> str:
-    """The stage of a part in dvc.yaml, without the run: train_pconv, train_dsi_vqvae, mdrnet_first_stage."""
-    if part.per == "dataset":
-        return f"{one.name}_{part.name}"
-    return f"train_{one.name}" + ("" if part.name == ONLY_PART else f"_{part.name}")
 
 
 class _Dumper(yaml.SafeDumper):
@@ -122,9 +106,14 @@ def _notebook(source: str, output: str, **values: str) -> tuple[str, str, list[s
     return f"{_EXECUTE} {source} {path}.ipynb{given}", source, [f"{path}.ipynb", f"{path}.html"]
 
 
+def _code() -> dict[str, Any]:
+    text = "which source files decide the result of each kind of stage"
+    return _stage(text, "python -m replication code", ["replication"], (), ["data/code"])
+
+
 def _data() -> dict[str, Any]:
     cmd, source, outs = _notebook("01_data", "data/${key}", dataset="${key}")
-    deps = [source, *files(["replication.stages.faces", "replication.data.settings"])]
+    deps = [source, path_of("data")]
     stage = _stage(
         "draw or pack one set of faces", cmd, deps, ["image_size", "data.${key}"], ["data/prepared/${key}", *outs]
     )
@@ -135,7 +124,7 @@ def _masks() -> dict[str, Any]:
     cmd, source, outs = _notebook("02_masks", "masks/masks")
     params = ["masks", "protocols", "evaluation.seed", "evaluation.pairs_per_bucket"]
     # Which sets are paired stands in `protocols`; here is no place to name them, so it waits for all.
-    deps = [source, "data/prepared", *files(["replication.stages.holes", "replication.data.settings"])]
+    deps = [source, "data/prepared", path_of("masks")]
     made = ["data/masks", "data/pairs", *outs]
     return _stage("hole masks, and the frozen pairs of test images and holes", cmd, deps, params, made)
 
@@ -143,7 +132,7 @@ def _masks() -> dict[str, Any]:
 def _part(one: Method, part: Part) -> dict[str, Any]:
     per_dataset = part.per == "dataset"
     dataset = "${item}" if per_dataset else "${item.dataset}"
-    deps = [*files(part_roots(one, part)), *_needed(one, part, dataset)]
+    deps = [path_of(stage_group(one, part)), *_needed(one, part, dataset)]
     if part.data:
         deps.append(f"data/prepared/{dataset}")
     if part.data and part.holes:
@@ -197,7 +186,7 @@ def _evaluate(one: Method) -> dict[str, Any]:
     pairs = "data/pairs/${item.protocol}/${item.dataset}"
     deps = [
         source,
-        *files(evaluation_roots(one, feature_methods())),
+        path_of(f"evaluate_{one.name}"),
         *(f"data/models/${{key}}/{part.name}" for part in one.run_parts),
         *needed,
         f"data/models/${{evaluation.features}}/{ONLY_PART}/seed_0",
@@ -222,23 +211,23 @@ def _evaluate(one: Method) -> dict[str, Any]:
 def _reports() -> dict[str, Any]:
     """Stages that make tables, figures and pages of whatever was measured."""
     papers = papers_with_tables()
-    measured, declared = ["data/results", "reports/metrics"], _declared_data()
+    measured = ["data/results", "reports/metrics"]
     stages: dict[str, Any] = {}
     cmd, source, outs = _notebook("06_tables", "tables/${item}", paper="${item}")
-    deps = [source, *measured, *declared, *files(["replication.stages.tables"])]
+    deps = [source, *measured, path_of("tables")]
     stages["tables"] = {
         "foreach": papers,
         "do": _stage("result tables of one paper", cmd, deps, ["profile", "runs"], outs, ["reports/tables/${item}"]),
     }
     cmd, source, outs = _notebook("07_figures", "figures/${item}", paper="${item}")
     opened = ["data/masks", "data/models", "data/pairs", "data/prepared"]
-    deps = [source, *measured, *opened, *declared, *files(figure_roots())]
+    deps = [source, *measured, *opened, path_of("figures")]
     stages["figures"] = {
         "foreach": papers,
         "do": _stage("figures of one paper", cmd, deps, ["profile", "runs", "data"], outs, ["reports/figures/${item}"]),
     }
     cmd, source, outs = _notebook("08_claims", "claims")
-    deps = [source, *measured, *declared, *files(claim_roots("replication.stages.claims"))]
+    deps = [source, *measured, path_of("claims")]
     stages["claims"] = _stage(
         "every claim of the papers, judged on printed and measured numbers",
         cmd,
@@ -248,7 +237,7 @@ def _reports() -> dict[str, Any]:
         ["reports/claims.csv"],
     )
     cmd, source, outs = _notebook("05_inspect", "inspect/${item}", run="${item}")
-    deps = [source, "data/masks", "data/models", "data/pairs", "data/prepared", *files(inspection_roots())]
+    deps = [source, "data/masks", "data/models", "data/pairs", "data/prepared", path_of("inspect")]
     stages["inspect"] = {
         "foreach": "${inspected}",
         "do": _stage("inside a trained run", cmd, deps, ["runs"], outs),
@@ -256,29 +245,22 @@ def _reports() -> dict[str, Any]:
     stages["plots"] = _stage(
         "curves and metrics for `dvc plots`, and as pictures",
         "python -m replication plots",
-        ["data/models", "reports/metrics", *files(plot_roots())],
+        ["data/models", "reports/metrics", path_of("plots")],
         ["profile", "runs"],
         tracked=["reports/plots", "reports/figures/curves"],
     )
     stages["costs"] = _stage(
         "what every training cost (times differ from run to run, so the files are no outs)",
         "python -m replication costs",
-        ["data/models", *files(["replication.stages.costs"])],
+        ["data/models", path_of("costs")],
         ["profile", "runs"],
     )
     pages = ["reports/claims.csv", "reports/figures", "reports/tables", "reports/plots"]
     stages["site"] = _stage(
         "one page that joins everything",
         "python -m replication site",
-        [*measured, *pages, *declared, *files(claim_roots("replication.stages.site"))],
+        [*measured, *pages, path_of("site")],
         ["profile", "runs"],
         ["reports/index.html"],
     )
     return stages
-
-
-def _declared_data() -> list[str]:
-    """Data files that tables and pages read: what papers print, and which runs measure it."""
-    package = Path(__file__).parents[1]
-    found = [*package.glob("papers/**/*.csv"), *package.glob("methods/*/*.csv")]
-    return sorted(path.relative_to(package.parent).as_posix() for path in found)

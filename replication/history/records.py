@@ -27,6 +27,7 @@ from typing import Any
 from replication import paths
 from replication.atomic import write_json
 from replication.errors import InputError, RunError
+from replication.graph.code import changed_sources, listed_sources
 from replication.graph.stages import Stage, parameter
 from replication.history.commit import COMMIT_VARIABLE, code_commit
 from replication.history.made_by import INPUTS_VARIABLE
@@ -50,13 +51,18 @@ def recorded(stage: Stage | None) -> Iterator[None]:
     """Run the body of a stage between two looks at its inputs, and write its record; None records nothing.
 
     Raises:
-        InputError: an input does not exist.
+        InputError: an input does not exist, or sources are others than those by which DVC knows the stage.
         ChangedInputsError: an input was changed meanwhile; the sentence names it. The results are left where they
             are, without a record, and DVC does not take them.
     """
     if stage is None:
         yield
         return
+    if stale := [source for dep in stage.deps for source in changed_sources(dep)]:
+        raise InputError(
+            f"{stage.name}: {', '.join(stale)} changed since data/code was written; `dvc repro`, or `python -m "
+            "replication code` and this stage again"
+        )
     record_path(stage.name).unlink(missing_ok=True)  # of an earlier run: its results go now
     before, began, started = Inputs.read(stage), time.perf_counter(), datetime.datetime.now(datetime.UTC)
     commit = code_commit()  # now: a commit made during the run is not what ran
@@ -107,6 +113,10 @@ class Inputs:
         """Digest them now; files whose size and time are as in `seen` are not read again."""
         known, now = seen or {}, {}
         files = {dep: _digest(Path(dep), known, now) for dep in stage.deps}
+        for dep in stage.deps:  # the sources behind a listing of them are inputs as well
+            for source in listed_sources(dep):
+                if Path(source).is_file():
+                    _file_digest(Path(source), known, now)
         raw = read_yaml(Path("params.yaml")) if stage.params else {}
         return cls(stage, files, {key: parameter(key, raw) for key in stage.params}, now)
 
@@ -133,8 +143,10 @@ class Inputs:
 
 
 def _is_source(path: str) -> bool:
-    """Whether a file, relative to the root, is code: this package's modules, and the notebooks that call them."""
-    return path.startswith("notebooks/") or (path.startswith("replication/") and path.endswith(".py"))
+    """Whether a file, relative to the root, is code: this package's modules, listings of them, and notebooks."""
+    if path.startswith(("notebooks/", "data/code/")):
+        return True
+    return path.startswith("replication/") and path.endswith(".py")
 
 
 @functools.cache

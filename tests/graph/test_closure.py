@@ -46,7 +46,15 @@ from replication.graph.roots import part_roots
 from replication.methods.registry import methods
 print(code_digest(part_roots(methods()[{0!r}], methods()[{0!r}].part("network"))))
 """
-TEXT = "from replication.graph.dvc_yaml import dvc_yaml; print(dvc_yaml())"
+TEXT = """
+from pathlib import Path
+from replication.graph.code import write_code
+from replication.graph.dvc_yaml import dvc_yaml
+print(dvc_yaml())
+write_code(Path("data/code"))
+print(*((path.name, path.read_text()) for path in sorted(Path("data/code").iterdir())), sep="\\n")
+"""
+"""Everything by which DVC knows the code of a stage."""
 
 
 @pytest.mark.parametrize(
@@ -100,6 +108,36 @@ def test_an_unrelated_file_in_any_shared_folder_changes_no_stage(copy):
     for folder in SHARED_FOLDERS:
         (package / folder / "unrelated.py").write_text('"""Nobody imports this."""\n\nVALUE = 1\n')
     assert run(TEXT) == before
+
+
+def test_an_edit_changes_the_stages_that_it_decides_and_a_comment_none(copy):
+    package, run = copy
+    listed = "from pathlib import Path; from replication.graph.code import write_code; write_code(Path('{}'))"
+
+    def listings(name: str) -> dict[str, str]:
+        run(listed.format(name))
+        return {path.stem: path.read_text() for path in (package.parent / name).iterdir()}
+
+    before, memory = listings("before"), package / "layers" / "memory.py"
+    memory.write_text("# said otherwise\n\n" + memory.read_text())
+    assert listings("commented") == before
+    memory.write_text(memory.read_text() + "\nVALUE = 1\n")
+    after = listings("edited")
+    changed = {group for group in after if after[group] != before[group]}
+    assert changed == {"train_mdrnet", "evaluate_mdrnet", "mdrnet_first_stage", "figures", "inspect"} & changed
+    assert {"train_mdrnet", "evaluate_mdrnet"} <= changed
+
+
+def test_sources_that_were_edited_since_are_named(copy):
+    package, run = copy
+    run("from replication.graph.code import write_code; write_code()")
+    ask = "from replication.graph.code import changed_sources; print(changed_sources('data/code/train_mdrnet.json'))"
+    assert run(ask).strip() == "[]"
+    memory = package / "layers" / "memory.py"
+    memory.write_text(memory.read_text() + "\n# only a comment\n")
+    assert run(ask).strip() == "[]"
+    memory.write_text(memory.read_text() + "\nVALUE = 1\n")
+    assert run(ask).strip() == "['replication/layers/memory.py']"
 
 
 def test_another_reduction_of_the_labels_is_another_training(copy):

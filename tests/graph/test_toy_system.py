@@ -45,6 +45,7 @@ def checkout(tmp_path_factory):
 
     run("profile", "smoke")
     run("pipeline")
+    run("code")
     for dataset in ("celebahq", "ffhq", "attributes"):
         run("data", dataset)
     run("masks")
@@ -68,13 +69,13 @@ def test_the_pipeline_has_its_stages(checkout):
     root, _ = checkout
     found = stages(root)
     assert found["train_toy"]["foreach"] == "${runs.toy}" and "evaluate_toy" in found
-    assert "replication/methods/toy/network.py" in found["train_toy"]["do"]["deps"]
+    assert "data/code/train_toy.json" in found["train_toy"]["do"]["deps"]
+    listed = json.loads((root / "data/code/train_toy.json").read_text())
+    assert "replication/methods/toy/network.py" in listed and "replication/layers/pasting.py" in listed
     assert "data/models/${key}/mean" in found["train_toy"]["do"]["deps"]
     assert found["train_toy_mean"]["do"]["params"][1] == "methods.toy.schedule"
-    assert "replication/methods/toy/panels.py" in found["inspect"]["do"]["deps"]
-    own = {name for name in found if "toy" in name}
-    reports = {"tables", "figures", "claims", "site", "inspect"}
-    others = {name: stage for name, stage in found.items() if name not in own | reports}
+    assert "replication/methods/toy/panels.py" in json.loads((root / "data/code/inspect.json").read_text())
+    others = {name: stage for name, stage in found.items() if "toy" not in name}
     assert not [name for name, stage in others.items() if "toy" in json.dumps(stage)]
 
 

@@ -56,7 +56,7 @@ def build_site(
     notebooks: executed ones that the pipeline makes, as paths below `reports`; by default those that are there. From
     `reports/` itself come the figures (figures/<paper>/*.png written by `style.save_figure`, with their words inside;
     figures/curves/*.png form the training part) and the files to download (tables/*/*, metrics/*.json). What trainings
-    cost is on a page of its own, which this one links to: there is no time and no commit here, so that equal inputs give
+    cost is on a page of its own, which this one links to: no time and no commit is here, so that equal inputs give
     equal bytes. Raises InputError for an anchor that is not an identifier
     or is used twice.
     """
