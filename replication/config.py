@@ -266,8 +266,10 @@ def _run_faults(p: Parameters, one: Method, name: str, run: Run, path: str) -> I
         for key, sentence in settings.misfits(p.image_size_of(run.dataset)):
             yield _key_in_file(one, name, run, key), sentence
     for part in one.parts:
-        if part.per == "dataset" and run.dataset not in p.datasets_of(part):
-            wanted = ", ".join(p.datasets_of(part))
+        made_for = p.datasets_of(part)
+        # (Where one of them is misspelt, that is told once, and not at every run.)
+        if part.per == "dataset" and run.dataset not in made_for and set(made_for) <= set(p.data):
+            wanted = ", ".join(made_for)
             yield f"{path}.dataset", f"{run.dataset} is not among {part.over} ({wanted}), for which {part.name} is made"
         for need in part.needs:
             if need in {other.name for other in one.parts}:

@@ -33,7 +33,7 @@ def parameters_of(notebook: Path) -> set[str]:
 
 
 def test_there_are_notebooks():
-    assert len(NOTEBOOKS) >= 9
+    assert len(NOTEBOOKS) >= 8
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.name)

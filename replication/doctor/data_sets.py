@@ -46,7 +46,7 @@ def faces(parameters: Parameters, name: str, images: dict[str, Images]) -> Itera
         yield Finding(what, OK, f"{data.train:,} + {data.test:,} faces, drawn here")
         return
     from replication.data.photo_listing import find_photos
-    from replication.stages.data import LEAST
+    from replication.stages.faces import LEAST
 
     folder = Path(data.folder)
     if not folder.is_dir():

@@ -364,7 +364,7 @@ def test_weights_are_checked_by_hash(here, monkeypatch):
 
 def test_weights_of_one_run_alone_are_told_where_they_stand(here):
     vgg = {"source": "vgg", "weights": "vgg19-dcbb9e9d.pth"}
-    parameters = change("runs.mdrnet.mine", dataset="ffhq", change={"perceptual": vgg})
+    parameters = change("runs.mdrnet.mine", dataset="ffhq", protocol="irregular", change={"perceptual": vgg})
     assert states(weights.weights(parameters)) == [("runs.mdrnet.mine.change.perceptual.weights", MISSING)]
     (finding,) = weights.weights(load_profile("smoke"))
     assert (finding.state, finding.text) == (OK, "none needed: all networks are trained here")

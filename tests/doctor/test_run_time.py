@@ -138,7 +138,7 @@ def test_other_sizes_batches_and_photos_are_scaled(demo):
     (found,) = estimate(large, images, dataclasses.replace(NOTHING, face=1.0))
     assert found.seconds == 3 * 110 + 4 * 110
     change = {"schedule": {"batch_size": 16}}
-    data["runs"]["mdrnet"] = {"full": {"dataset": "celebahq", "change": change}}
+    data["runs"]["mdrnet"] = {"full": {"dataset": "celebahq", "protocol": "irregular", "change": change}}
     double = parameters_of(data)
     (found,) = estimate(double, images, one_second(double, "mdrnet"))
     assert (found.amount, found.seconds) == ("200 steps", 400), "of twice as many images as were measured"
@@ -161,7 +161,9 @@ def test_seeds_epochs_and_own_schedules_are_counted():
     (photos,) = estimate(paper, images, dataclasses.replace(NOTHING, photo=1.0))
     assert photos.name == "photos" and photos.seconds == 100_000
     data = profile("paper") | {"comparable": False}
-    data["runs"]["mdrnet"] = {"full": {"dataset": "celebahq", "change": {"schedule": {"epochs": 90}}}}
+    data["runs"]["mdrnet"] = {
+        "full": {"dataset": "celebahq", "protocol": "irregular", "change": {"schedule": {"epochs": 90}}}
+    }
     (one,) = estimate(parameters_of(data), images, one_second(paper, "mdrnet"))
     assert one.seconds == 28_000 * 90 / 8
 
@@ -191,7 +193,7 @@ def test_stages_are_those_of_the_pipeline(tmp_path, demo):
     )
     assert stage_count(demo, tmp_path) == len(load_stages(tmp_path)) == 4 + 12 + 1
     data = profile("demo")
-    data["runs"]["mdrnet"]["mine"] = {"dataset": "ffhq"}
+    data["runs"]["mdrnet"]["mine"] = {"dataset": "ffhq", "protocol": "irregular"}
     assert stage_count(parameters_of(data), tmp_path) == 18, "of the parameters given, not of those in the checkout"
     with pytest.raises(InputError, match=r"dvc\.yaml does not exist"):
         stage_count(demo, tmp_path / "elsewhere")

@@ -86,7 +86,7 @@ def test_every_place_in_which_a_file_is_named_is_looked_at():
     alexnet = {"lpips_weights": "data/raw/weights/alexnet-owt-7be5be79.pth"}
     assert needed(lambda data: data["evaluation"].update(alexnet)) == ["lpips_alexnet"]
     vgg = {"source": "vgg", "weights": "data/raw/weights/vgg19-dcbb9e9d.pth"}
-    run = {"dataset": "ffhq", "change": {"perceptual": vgg}}
+    run = {"dataset": "ffhq", "protocol": "irregular", "change": {"perceptual": vgg}}
     assert needed(lambda data: data["runs"]["mdrnet"].update(mine=run)) == ["vgg19"], "of one run alone"
     assert needed(lambda data: data["runs"]["inception"].update(inception={})) == ["inception"], "a default of settings"
 

@@ -12,12 +12,22 @@ import replication
 from replication.errors import InputError
 from replication.methods import Method, MethodSettings, Need, Part
 from replication.methods.registry import file_of, in_order, method, methods
+from replication.settings import Settings
 
 MODULE = "replication.methods"  # any module that exists
 
 
-def toy(name: str, *parts: Part, module: str = MODULE) -> Method:
-    return Method(name=name, title=name, paper="none", settings=MethodSettings, parts=parts, module=module)
+class Inner(Settings):
+    run: str = "c"
+
+
+class ToySettings(MethodSettings):
+    run: str = "c"
+    inner: Inner = Inner()
+
+
+def toy(name: str, *parts: Part, module: str = MODULE, opens: tuple[str, ...] = ()) -> Method:
+    return Method(name=name, title=name, paper="none", settings=ToySettings, parts=parts, module=module, opens=opens)
 
 
 def part(name: str = "network", *needs: str, module: str = MODULE) -> Part:
@@ -51,7 +61,7 @@ def test_those_without_needs_are_ordered_by_name():
 
 
 def test_a_system_may_be_one_whose_runs_need_nothing_but_own_parts():
-    one = toy("a", part("second", "first"), part("first"))
+    one = toy("a", part("first"), part("second", "first"))
     assert in_order({"a": one}) == {"a": one}
 
 
@@ -73,6 +83,30 @@ def test_a_circle_among_methods():
 def test_a_circle_among_parts():
     one = toy("a", part("first", "third"), part("second", "first"), part("third", "second"), part("fourth"))
     assert refuse(one) == "methods/a/method.py: the needs of its parts first, second, third form a circle"
+
+
+def test_parts_out_of_order_without_a_name_of_their_own_or_none():
+    late = toy("a", part("second", "first"), part("first"))
+    assert refuse(late) == (
+        "methods/a/method.py: part second stands before one that it needs; parts are trained in their order"
+    )
+    words = "methods/a/method.py: a method has at least one part, and each has a name of its own"
+    assert refuse(toy("a")) == f"{words} (here: [])"
+    assert refuse(toy("a", part(), part())) == f"{words} (here: ['network', 'network'])"
+
+
+def test_fields_and_settings_that_do_not_exist():
+    one = Part("network", MODULE, fields=frozenset({"parsin"}))
+    assert refuse(toy("a", one)).startswith(
+        "methods/a/method.py: part network wants the field 'parsin'; did you mean 'parsing'?"
+    )
+    one = Part("network", MODULE, settings=("iner",))
+    assert refuse(toy("a", one)).startswith(
+        "methods/a/method.py: part network reads the setting 'iner'; did you mean 'inner'?"
+    )
+    words = "methods/a/method.py: {} needs 'c:ruun', whose key is no setting; did you mean 'run'? (allowed: run, inner)"
+    assert refuse(toy("c", part()), toy("a", part("network", "c:ruun"))) == words.format("part network")
+    assert refuse(toy("c", part()), toy("a", part(), opens=("c:ruun",))) == words.format("open_run")
 
 
 def test_a_module_that_does_not_exist():

@@ -32,6 +32,7 @@ class Runs:
     """Of the parameters, what report stages ask for: the runs that a protocol measures."""
 
     names: tuple[str, ...] = ("full", "no_mrem", "no_inter")
+    inspected: tuple[str, ...] = ("full",)
 
     def measured_runs(self) -> list[str]:
         return list(self.names)

@@ -14,7 +14,13 @@ from replication.stages.costs import write_cost_tables
 from replication.stages.plots import write_plots
 
 RUNS = ("mine", "full")
-PARAMETERS = SimpleNamespace(run_names=lambda: [*RUNS, "absent"], measured_runs=lambda: [])
+PARTS = SimpleNamespace(run_parts=[SimpleNamespace(name="encoder"), SimpleNamespace(name="network")])
+PARAMETERS = SimpleNamespace(
+    run_names=lambda: [*RUNS, "absent"],
+    measured_runs=lambda: [],
+    method_of=lambda run: PARTS,
+    seeds_of=lambda run: 1,
+)
 
 
 @pytest.fixture
@@ -29,7 +35,9 @@ def checkout(tmp_path, monkeypatch):
             (paths.model(name) / "card.json").write_text(json.dumps({"method": "mdrnet"}))
             cost = paths.COSTS / f"{name}.json"
             cost.parent.mkdir(parents=True)
-            cost.write_text(json.dumps({"method": "mdrnet", "seconds": 3.0}))
+            cost.write_text(json.dumps({"name": name, "method": "mdrnet", "seconds": 3.0}))
+            again = cost.with_name("seed_1.json")  # of an earlier run with more seeds
+            again.write_text(json.dumps({"name": paths.training(run, part, 1), "method": "mdrnet", "seconds": 3.0}))
 
 
 def test_an_added_run_is_in_plots_and_curves_and_one_that_left_is_not(checkout):

@@ -98,7 +98,7 @@ def test_a_missing_table_is_named_with_the_verb_that_makes_it(own):
 
 
 def test_what_cannot_be_computed_is_refused(built, monkeypatch):
-    among = r"methods\.mdrnet\.first_stage\.datasets \(celebahq, ffhq\)$"
+    among = r"protocols\.irregular\.datasets \(celebahq, ffhq\)$"
     with pytest.raises(InputError, match=r"^mdrnet\.first_stage: 'parsing' is not among " + among):
         compute_part(built.parameters, MDRNET, FIRST_STAGE, "parsing")
     monkeypatch.setattr(distributed, "current", lambda: distributed.Distributed(0, 2))
