@@ -35,7 +35,7 @@ def trained(tmp_path_factory):
         for method in methods().values():  # those that others need come first
             for part in method.parts:
                 if part.per == "dataset":
-                    for dataset in getattr(getattr(p.methods, method.name), part.name).datasets:
+                    for dataset in p.datasets_of(part):
                         compute_part(p, method, part, dataset)
             for run in p.run_names(method.name):
                 train_run(p, run)
