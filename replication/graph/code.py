@@ -30,12 +30,12 @@ FOLDER = Path("data/code")
 
 
 def path_of(group: str) -> str:
-    """The file of a kind of stage: "train_mdrnet" -> "data/code/train_mdrnet.json"."""
+    """The file of a kind of stage, such as "masks" -> "data/code/masks.json"."""
     return (FOLDER / f"{group}.json").as_posix()
 
 
 def stage_group(one: Method, part: Part) -> str:
-    """The stage of a part in dvc.yaml, without the run: train_pconv, train_dsi_vqvae, mdrnet_first_stage."""
+    """The stage of a part in dvc.yaml without the run: train_SYSTEM, train_SYSTEM_PART; SYSTEM_PART per data set."""
     if part.per == "dataset":
         return f"{one.name}_{part.name}"
     return f"train_{one.name}" + ("" if part.name == ONLY_PART else f"_{part.name}")

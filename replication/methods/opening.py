@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from replication import paths
 from replication.data.store import FaceStore
 from replication.errors import InputError
-from replication.methods import Inpainter, Method, Need, TrainedRun
+from replication.methods import Inpainter, Method, TrainedRun
 from replication.settings import read
 from replication.training.checkpoint import load_weights, read_card
 
@@ -43,7 +42,7 @@ def trained_run(parameters: Parameters, name: str, device: torch.device | str = 
     settings = settings_of_cards(method, name, k)
 
     def open_need(need: str) -> Any:
-        return open_run(parameters, _run_of(need, settings), device)
+        return open_run(parameters, parameters.needed_run(settings, need), device)
 
     return TrainedRun(
         run=name,
@@ -92,12 +91,6 @@ def settings_of_cards(method: Method, name: str, k: int = 0) -> Any:
     for card in cards_of(method, name, k).values():
         data |= card["config"]["settings"]
     return read(method.settings, data, source=f"the card of {name}")
-
-
-def _run_of(need: str, settings: Any) -> str:
-    """The run that a need names: the one called like its system, or the value of a key of the settings."""
-    parsed = Need.parse(need)
-    return parsed.method if parsed.key is None else functools.reduce(getattr, parsed.key.split("."), settings)
 
 
 def open_features(parameters: Parameters, device: torch.device | str = "cpu") -> Any:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from replication.errors import InputError
-from replication.graph.roots import opening_roots
 from replication.methods.registry import file_of, methods
 from replication.papers import PAPERS, load_figures, load_tables
 from replication.settings import hint
@@ -79,25 +78,6 @@ def columns_of(paper: str, figure: str) -> list[Column]:
         if row["figure"] == figure:
             found.append(Column(row["dataset"], row["column"], row["run"], row["draw"]))
     return found
-
-
-def panels_of(paper: str) -> dict[str, str]:
-    """run -> system of the runs that the panels of a paper open: what its figures depend on besides stored samples."""
-    return {row["run"]: system for system, row in _panels(paper)}
-
-
-def figure_roots(paper: str) -> tuple[str, ...]:
-    """The modules at which the closure of a paper's figures begins: the stage, what draws panels and opens runs."""
-    roots = {"replication.stages.figures"}
-    for system, row in _panels(paper):
-        roots |= {row["draw"].partition(":")[0], *opening_roots(methods()[system])}
-    return tuple(sorted(roots))
-
-
-def _panels(paper: str) -> Iterator[tuple[str, dict[str, str]]]:
-    for system, _, row in _lines("figures.csv", FIGURE_COLUMNS):
-        if row["paper"] == paper and row["draw"]:
-            yield system, row
 
 
 def _lines(name: str, columns: tuple[str, ...]) -> Iterator[tuple[str, str, dict[str, str]]]:

@@ -9,6 +9,7 @@ import pytest
 
 from replication.errors import InputError
 from replication.graph.closure import closure
+from replication.graph.roots import figure_roots
 from replication.methods.registry import file_of, function, methods
 from replication.papers import load_figures, load_tables, papers_with_figures, papers_with_tables
 from replication.reporting import placement
@@ -17,8 +18,6 @@ from replication.reporting.placement import (
     ROW_COLUMNS,
     Column,
     columns_of,
-    figure_roots,
-    panels_of,
     rows_of,
 )
 
@@ -56,11 +55,12 @@ def test_every_figure_has_a_run_and_panels_say_who_draws_them():
         columns = columns_of("showface", figure.name)
         assert columns and all(bool(one.draw) == (figure.kind == "panel") for one in columns)
     assert [one.title for one in columns_of("showface", "figure5")] == ["PConv", "PConv", "Ours", "Ours"]
-    assert panels_of("showface") == {"full": "mdrnet"}
+    columns = [one for figure in load_figures("showface") for one in columns_of("showface", figure.name)]
+    assert {one.run for one in columns if one.draw} == {"full"}
 
 
 def test_panels_are_drawn_by_functions_of_a_system_that_the_stage_depends_on():
-    modules = closure(figure_roots("showface"))
+    modules = closure(figure_roots())
     assert {"replication.stages.figures", "replication.methods.mdrnet.inpainter"} <= set(modules)
     for figure in load_figures("showface"):
         for column in columns_of("showface", figure.name):
@@ -68,7 +68,6 @@ def test_panels_are_drawn_by_functions_of_a_system_that_the_stage_depends_on():
                 assert list(inspect.signature(function(column.draw)).parameters) == ["inside", "subtitle"]
                 assert column.draw.partition(":")[0] in modules
     assert "replication.methods.mdrnet.network" not in closure(["replication.stages.tables"])
-    assert figure_roots("exgan") == ("replication.stages.figures",)
 
 
 def test_a_new_folder_puts_a_row_into_a_table_and_a_column_into_a_figure(new):
