@@ -1,8 +1,7 @@
 """What changed between two revisions: every metric of every run, and what may have moved it.
 
 A run whose metrics file has the same values in both is unchanged and no comparison is spent on it. All
-comparisons of the other runs are judged together (`changes.holm`), so that a diff of hundreds of numbers
-raises a false alarm at most once in twenty times.
+comparisons of the other runs are judged together (`evaluation.verdicts.judge`).
 """
 
 from __future__ import annotations
@@ -16,10 +15,10 @@ from typing import Any
 from replication import paths
 from replication.atomic import write_text
 from replication.errors import InputError
-from replication.evaluation.changes import Change, holm, measured_change, stored_change
+from replication.evaluation.changes import measured_change, stored_change
 from replication.evaluation.metrics import METRICS
-from replication.evaluation.sample import FRECHET
-from replication.evaluation.uncertainty import LEVEL, Sample
+from replication.evaluation.sample import FRECHET, Sample
+from replication.evaluation.verdicts import Change, Judgement, judge
 from replication.history.revisions import MissingResults, Revision, buckets, in_one_layout, made_by, open_revision
 from replication.reporting.changes.page import to_page
 from replication.reporting.changes.rows import (
@@ -83,7 +82,7 @@ def compare(old: Revision, new: Revision) -> RevisionChanges:
             rows.append((pair, bucket, metric, *((None, ()) if same else pair.change(bucket, metric))))
         pair.forget()
     parameters, layouts = in_one_layout(old.parameters, new.parameters)
-    adjusted = iter(holm([change.p for *_, change, _ in rows if change is not None]))
+    judged = iter(judge([change for *_, change, _ in rows if change is not None]))
     return RevisionChanges(
         old=str(old),
         new=str(new),
@@ -93,7 +92,7 @@ def compare(old: Revision, new: Revision) -> RevisionChanges:
         data=_changed(old.prepared, new.prepared),
         unrun=tuple(text for revision in (old, new) for text in _unrun(revision)),
         rows=tuple(
-            pair.row(bucket, metric, change, notes, None if change is None else float(next(adjusted)))
+            pair.row(bucket, metric, change, notes, None if change is None else next(judged))
             for pair, bucket, metric, change, notes in rows
         ),
         gaps=tuple(gaps),
@@ -291,7 +290,16 @@ class _Pair:
         if None in intervals:
             return None, (*notes, f"uncertainty unknown: {reason}; and the metrics file stores no interval")
         old, new = self.old.values[bucket][metric], self.new.values[bucket][metric]
-        stored = stored_change(old, intervals[0], new, intervals[1], degrees=self._degrees(bucket))
+        counts = [count for side in (self.old, self.new) if isinstance(count := side.images(bucket), int)]
+        stored = stored_change(
+            old,
+            intervals[0],
+            new,
+            intervals[1],
+            degrees=self._degrees(bucket),
+            images=min(counts, default=0),
+            trainings=min(self.old.seeds, self.new.seeds),
+        )
         return stored, (*notes, f"unpaired: {reason}")
 
     def _degrees(self, bucket: str) -> float:
@@ -304,7 +312,9 @@ class _Pair:
         counts = [side.images(bucket) for side in (self.old, self.new)]
         return max(1, min(counts) - 1) if all(isinstance(count, int) for count in counts) else 1e6
 
-    def row(self, bucket: str, metric: str, change: Change | None, notes: tuple[str, ...], p: float | None) -> Row:
+    def row(
+        self, bucket: str, metric: str, change: Change | None, notes: tuple[str, ...], judgement: Judgement | None
+    ) -> Row:
         known = METRICS.get(metric)
         words = {"label": known.label, "better": known.better} if known else {"label": metric, "better": None}
         stated = self.new.protocol.get("metrics")
@@ -319,8 +329,7 @@ class _Pair:
             old=float(self.old.values[bucket][metric]),
             new=float(self.new.values[bucket][metric]),
             interval=None if change is None else (change.low, change.high),
-            p=p,
-            significant=p is not None and p <= 1 - LEVEL + 1e-12,
+            judgement=judgement,
             basis="" if change is None else ("paired" if change.paired else "unpaired"),
             images=self.new.images(bucket),
             seeds=min(self.old.seeds, self.new.seeds),

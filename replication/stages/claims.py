@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from replication.config import Parameters
 
 
-def claim_draws(metrics: Mapping[str, Mapping[str, Any]]) -> dict[tuple[str, str, str], np.ndarray]:
+def claim_draws(metrics: Mapping[str, Mapping[str, Any]], opened: Samples) -> dict[tuple[str, str, str], np.ndarray]:
     """Joint draws of every number that a claim reads: (run, bucket, metric) -> (DRAWS,).
 
     A run whose results are not there has none. Raises InputError where results and metrics file disagree.
     """
     draws: dict[tuple[str, str, str], np.ndarray] = {}
-    opened, names = Samples(), sorted(metrics)
+    names = sorted(metrics)
     there = dict.fromkeys(bucket for name in names for bucket in buckets_of(metrics[name]))
     for bucket in [bucket for bucket in there if bucket in claim_buckets()]:
         samples = {n: opened.open(n, bucket) for n in names if bucket in metrics[n] and opened.has(n)}
@@ -61,7 +61,8 @@ def claim_draws(metrics: Mapping[str, Mapping[str, Any]]) -> dict[tuple[str, str
 def write_claims(parameters: Parameters) -> Path:
     """reports/claims.csv: every claim of every paper with its evidence, probability and verdict."""
     metrics = measured(parameters)
-    return write_claims_csv(judge_claims(metrics, claim_draws(metrics)), paths.CLAIMS)
+    opened = Samples()
+    return write_claims_csv(judge_claims(metrics, claim_draws(metrics, opened), opened.change_between), paths.CLAIMS)
 
 
 def claims_fragment(parameters: Parameters, *, root: str = "../") -> str:

@@ -6,7 +6,11 @@ from pathlib import Path
 
 from replication import paths
 from replication.errors import InputError
-from replication.evaluation.uncertainty import Sample, difference
+from replication.evaluation.changes import measured_change
+from replication.evaluation.sample import Sample
+from replication.evaluation.verdicts import Change
+
+_Measured = tuple[str, str, str]  # (run, bucket, metric)
 
 
 class Samples:
@@ -30,10 +34,14 @@ class Samples:
             self._opened[key] = Sample.open(folders, bucket)
         return self._opened[key]
 
-    def difference(self, reference: str, run: str, bucket: str, metric: str) -> tuple[float, float]:
-        """The 95 % interval of run minus reference, paired where both have the same images and masks."""
-        one = difference(self.open(reference, bucket), self.open(run, bucket), metric)
-        return one.low, one.high
+    def change(self, reference: str, run: str, bucket: str, metric: str) -> Change:
+        """Run minus reference in one bucket, paired where both have the same images and masks."""
+        return self.change_between((reference, bucket, metric), (run, bucket, metric))
+
+    def change_between(self, reference: _Measured, other: _Measured, margin: float = 0.0) -> Change:
+        """Other minus reference of one metric, each (run, bucket, metric); p is that of "it is `margin`"."""
+        (one, one_bucket, metric), (two, two_bucket, _) = reference, other
+        return measured_change(self.open(one, one_bucket), self.open(two, two_bucket), metric, margin)
 
     @staticmethod
     def _folder(run: str) -> Path:

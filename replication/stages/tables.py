@@ -27,7 +27,7 @@ def tables_of(parameters: Parameters, paper: str) -> list[ResultTable]:
     """
     if paper not in papers_with_tables():
         raise InputError(f"paper {paper!r} has no tables to be measured{hint(paper, papers_with_tables())}")
-    return paper_tables(paper, measured(parameters), Samples().difference)
+    return paper_tables(paper, measured(parameters), Samples().change)
 
 
 def write_tables(parameters: Parameters, paper: str) -> list[Path]:

@@ -8,13 +8,8 @@ from typing import Any
 
 from replication.drawing.escaping import html_text
 from replication.reporting.changes.rows import (
-    CHANCE,
     HEAD,
     IMPROVED,
-    MOVED,
-    UNCHANGED,
-    UNJUDGED,
-    UNKNOWN,
     VERDICTS,
     WORSE,
     RevisionChanges,
@@ -43,7 +38,8 @@ h1 { margin-bottom: .2rem; }
 .worse { color: var(--bad); }
 .improved { color: var(--good); }
 .moved, .unknown { color: color-mix(in srgb, var(--warn-line) 72%, var(--ink)); }
-.chance, .unchanged { color: var(--muted); }
+.once-worse, .once-improved, .once-moved { color: var(--accent); }
+.chance, .few, .unjudged, .unchanged { color: var(--muted); }
 .banner.worse, .banner.improved, .banner.plain { color: inherit; }
 table.grid td.text, table.grid thead th.text { text-align: left; }
 table.grid td.verdict { text-align: left; font-weight: 600; }
@@ -159,7 +155,7 @@ def _matrix(rows: Sequence[Row]) -> str:
             if row is None:
                 lines.append(f'<td class="chance{side}" title="not compared">–</td>')
                 continue
-            sign, words = VERDICTS[row.verdict].split(" ", 1)
+            sign, words = row.verdict_text.split(" ", 1)
             values = row.cells()
             title = f"{values[2]}: {values[3]} → {values[4]} ({values[5]}) {values[6]}"
             lines.append(
@@ -168,8 +164,7 @@ def _matrix(rows: Sequence[Row]) -> str:
             )
         lines.append("</tr>")
     used = {row.verdict for row in rows}
-    order = (WORSE, IMPROVED, MOVED, UNKNOWN, UNJUDGED, CHANCE, UNCHANGED)
-    legend = "".join(f'<span class="{v}">{VERDICTS[v]}</span>' for v in order if v in used)
+    legend = "".join(f'<span class="{v}">{VERDICTS[v]}</span>' for v in VERDICTS if v in used)
     missing = "" if len(cells) == len(columns) * len({row.run for row in rows}) else "<span>– not compared</span>"
     lines.append(f'</tbody></table></div><p class="legend">{legend}{missing}</p>')
     return "\n".join(lines)

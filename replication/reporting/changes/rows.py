@@ -13,23 +13,33 @@ from dataclasses import dataclass
 from typing import Any
 
 from replication.drawing.escaping import markdown_row, markdown_text
+from replication.evaluation.verdicts import FEWEST_IMAGES, FEWEST_TRAININGS, Judgement, Standing
 
 ABSENT = object()  # a parameter or a hash that one side does not have; None is a value
 
 WORSE, IMPROVED, MOVED, UNKNOWN, CHANCE, UNCHANGED = "worse", "improved", "moved", "unknown", "chance", "unchanged"
 UNJUDGED = "unjudged"  # scores of a whole set for which no interval is defined
+# Larger than the images explain, with fewer than three trainings behind it: said of these networks alone.
+ONCE_WORSE, ONCE_IMPROVED, ONCE_MOVED = "once-worse", "once-improved", "once-moved"
+FEW = "few"
 
 VERDICTS = {
     WORSE: "▼ worse",
     IMPROVED: "▲ improved",
     MOVED: "◆ moved",
+    ONCE_WORSE: "▽ one training, for the worse",
+    ONCE_IMPROVED: "△ one training, for the better",
+    ONCE_MOVED: "◇ one training, moved",
     UNKNOWN: "? uncertainty unknown",
     CHANCE: "· within chance",
+    FEW: "∅ too few images",
     UNJUDGED: "~ no interval defined",
     UNCHANGED: "= unchanged",
 }
 HEAD = ("run", "holes", "metric", "old", "new", "change", "95% interval", "verdict", "basis")
-_COLOURS = {WORSE: "31;1", IMPROVED: "32", MOVED: "33", UNKNOWN: "33"}
+_COLOURS = {WORSE: "31;1", IMPROVED: "32", MOVED: "33", UNKNOWN: "33"} | dict.fromkeys(
+    (ONCE_WORSE, ONCE_IMPROVED, ONCE_MOVED), "36"
+)
 _LISTED = 12  # parameters and hashes that the short form lists
 
 
@@ -38,9 +48,9 @@ class Row:
     """One number in two revisions.
 
     better: +1 if higher is better, -1 if lower, 0 if the metric has no known direction. interval: of new - old, at
-    95 % for this row alone; None where nothing was compared or the uncertainty is unknown. p: adjusted for all
-    comparisons of the diff. basis: "paired", "unpaired", or "" without an interval. judged: False for scores that
-    have no interval by their definition.
+    95 % for this row alone; None where nothing was compared or the uncertainty is unknown. judgement: by the one rule
+    for everything shown together (`evaluation.verdicts.judge`), None where there is no interval. basis: "paired",
+    "unpaired", or "" without an interval. judged: False for scores that have no interval by their definition.
     """
 
     run: str
@@ -51,8 +61,7 @@ class Row:
     old: float
     new: float
     interval: tuple[float, float] | None
-    p: float | None
-    significant: bool
+    judgement: Judgement | None
     basis: str
     images: Any
     seeds: int
@@ -77,17 +86,30 @@ class Row:
         """
         if self.old == self.new:
             return UNCHANGED
-        if self.p is None:
+        if self.judgement is None:
             return UNKNOWN if self.judged else UNJUDGED
-        if not self.significant or not round(self.change, self.decimals):
+        if self.judgement.standing is Standing.FEW_IMAGES:
+            return FEW
+        if self.judgement.standing is Standing.WITHIN_CHANCE or not round(self.change, self.decimals):
             return CHANCE
+        worse, improved, moved = (
+            (ONCE_WORSE, ONCE_IMPROVED, ONCE_MOVED) if self.judgement.of_networks else (WORSE, IMPROVED, MOVED)
+        )
         if not self.better:
-            return MOVED
-        return IMPROVED if self.change * self.better > 0 else WORSE
+            return moved
+        return improved if self.change * self.better > 0 else worse
+
+    @property
+    def verdict_text(self) -> str:
+        """Sign and words of the verdict."""
+        words = VERDICTS[self.verdict]
+        if self.judgement is not None and self.judgement.of_networks:
+            return words.replace(Standing.ONE_TRAINING.value, self.judgement.standing.value)
+        return words
 
     @property
     def notable(self) -> bool:
-        return self.verdict in (WORSE, IMPROVED, MOVED, UNKNOWN)
+        return self.verdict not in (CHANCE, FEW, UNJUDGED, UNCHANGED)
 
     @property
     def name(self) -> str:
@@ -109,7 +131,7 @@ class Row:
             self._number(self.new),
             self._number(self.change, "+") if self.change else "0",
             f"[{self._number(self.interval[0], '+')}, {self._number(self.interval[1], '+')}]" if self.interval else "",
-            VERDICTS[self.verdict],
+            self.verdict_text,
             " ".join(filter(None, (basis, *(f"[{number}]" for number in notes)))),
         )
 
@@ -164,7 +186,8 @@ class RevisionChanges:
 
     @property
     def tested(self) -> int:
-        return sum(row.p is not None for row in self.rows)
+        """How many numbers were judged."""
+        return sum(row.judgement is not None and row.verdict != FEW for row in self.rows)
 
     @property
     def errors(self) -> list[str]:
@@ -174,7 +197,10 @@ class RevisionChanges:
         return [text for gap, text in grouped(self.gaps) if gap.broken]
 
     def exit_code(self) -> int:
-        """1 if something got significantly worse; else 2 if a result is broken or nothing was compared; else 0."""
+        """1 if a number got worse beyond chance; else 2 if a result is broken or nothing was compared; else 0.
+
+        What one training shows is no reason to fail a build: the next seed may show the opposite.
+        """
         if self.count(WORSE):
             return 1
         return 2 if self.errors else 0
@@ -187,13 +213,26 @@ class RevisionChanges:
     def _verdict(self) -> str:
         if not self.rows:
             return "Nothing could be compared."
-        if not self.count(WORSE) + self.count(IMPROVED) + self.count(MOVED):
+        firm = [(WORSE, "got worse"), (IMPROVED, "improved"), (MOVED, "moved")]
+        once = [(ONCE_WORSE, "for the worse"), (ONCE_IMPROVED, "for the better"), (ONCE_MOVED, "moved")]
+        told = [self._counts(firm), self._counts(once)]
+        if not any(told):
             if self.count(UNCHANGED) == len(self.rows):
                 return "No number changed."
-            return "No change is larger than its uncertainty." if self.tested else "No change can be judged."
-        counts = [(self.count(WORSE), "got worse"), (self.count(IMPROVED), "improved"), (self.count(MOVED), "moved")]
-        words = [f"{number} {text}" for number, text in counts if number]
-        return f"Beyond chance: {', '.join(words)}."
+            if self.tested:
+                return "No change is larger than its uncertainty."
+            few = f" with fewer than {FEWEST_IMAGES} images" if self.count(FEW) else ""
+            return f"No change can be judged{few}."
+        sentences = [f"Beyond chance: {told[0]}."] if told[0] else []
+        if told[1]:
+            sentences.append(
+                f"Between these networks, with fewer than {FEWEST_TRAININGS} trainings behind them: {told[1]}; "
+                "another training may say the opposite."
+            )
+        return " ".join(sentences)
+
+    def _counts(self, verdicts: Sequence[tuple[str, str]]) -> str:
+        return ", ".join(f"{number} {words}" for verdict, words in verdicts if (number := self.count(verdict)))
 
     def tally(self) -> str:
         """How many numbers had which verdict."""
@@ -206,15 +245,17 @@ class RevisionChanges:
         lines = []
         if self.tested:
             lines.append(
-                f"Judged together: {self.tested} comparisons, Holm's procedure, at most 5% risk that any verdict is a "
-                "false alarm. Intervals are 95% for each row alone. A change that prints as zero counts as chance."
+                f"Judged together: {self.tested} comparisons, Holm's procedure, nominally 5% risk that any verdict is "
+                "a false alarm (simulated: at most 7% with 200 images, however skewed). Intervals are 95% for each row "
+                "alone. A change that prints as zero counts as chance."
             )
-        if any(row.p is not None and row.seeds == 1 for row in self.rows):
+        if any(row.judgement is not None and row.judgement.of_networks for row in self.rows):
             lines.append(
-                "Where there is one seed, an interval covers the choice of test images, not of the seed: training "
-                "again with another seed may move a value further."
+                f"Fewer than {FEWEST_TRAININGS} trainings: the interval covers the choice of test images, not of the "
+                "seed. Trained again with another seed, most numbers of one recipe move by more than that; `seeds: 3` "
+                "in params.yaml lets the method be judged."
             )
-        if any(row.p is not None and 1 < row.seeds < 5 for row in self.rows):
+        if any(row.judgement is not None and FEWEST_TRAININGS <= row.seeds < 5 for row in self.rows):
             lines.append(
                 "With fewer than five seeds their spread is hardly known: intervals are wide, and real changes may "
                 "stay within chance."

@@ -1,14 +1,19 @@
 """Every claim of the papers, judged twice: on the numbers that its paper prints, and on what was measured here.
 
-The same executable check runs on both. On measured numbers it runs on joint draws (a bootstrap over the test images,
-and over training seeds where there are several), so that a statement about many runs gets one probability.
+The same executable check runs on both. A check that is made of comparisons is judged comparison by comparison, by the
+rule that tables and diffs follow (`evaluation.verdicts.judge`), its comparisons being the family: it is borne out if
+each holds beyond chance, and refuted if one fails beyond chance. A rule over a whole table has no single difference:
+it runs on joint draws (a bootstrap over the test images and over trainings). Either way methods are spoken of only
+where every number has three trainings and thirty images behind it. The words depend on whether the numbers may stand
+beside the paper's: "supported" and "contradicted" there, elsewhere "same direction" and "opposite here".
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +22,47 @@ import pandas as pd
 
 from replication.atomic import write_text
 from replication.errors import InputError
+from replication.evaluation.verdicts import (
+    FEWEST_IMAGES,
+    FEWEST_TRAININGS,
+    Change,
+    Judgement,
+    Standing,
+    judge,
+)
 from replication.papers import PAPERS, Layout, dataset_names, load_checks, load_claims, load_layouts, load_tables
-from replication.papers.checks import Cell, Check, Conjunction, Values, listed, run
+from replication.papers.checks import HIGHER_IS_BETTER, Cell, Check, Comparison, Conjunction, Values, listed, run
 from replication.reporting.placement import Row, rows_of
-from replication.reporting.tables.conditions import conditions_of, is_comparable, made_by, stand_in
+from replication.reporting.tables.conditions import (
+    conditions_of,
+    images_of,
+    is_comparable,
+    made_by,
+    stand_in,
+    trainings_of,
+)
 
 DRAWS = 10_000
 """Draws per number: a probability of 0.95 is then known to 0.005 (two standard errors), and a part that holds in none
 of them has p = 0.0001, so that a claim of 144 parts, the most there are, can be contradicted."""
 
 SUPPORTED, CONTRADICTED = 0.95, 0.05
-"""A claim is supported from this probability on, and contradicted up to that p value of its weakest part
+"""A rule over a whole table is borne out from this probability on, and refuted up to that p value of its weakest part
 (`Check.refutation`)."""
 
-VERDICTS = ("supported", "contradicted", "not resolved", "not run", "not comparable")
+VERDICTS = (
+    "supported",
+    "contradicted",
+    "same direction",
+    "opposite here",
+    "not resolved",
+    "one training",
+    "two trainings",
+    "too few images",
+    "not run",
+    "not comparable",
+)
+DIRECTIONS = ("same", "opposite", "mixed", "")
 COLUMNS = (
     "id",
     "paper",
@@ -41,14 +73,28 @@ COLUMNS = (
     "measured_evidence",
     "probability",
     "verdict",
+    "direction",
+    "trainings",
+    "images",
     "runs",
     "profile",
     "comparable",
 )
 
 Metrics = Mapping[str, Mapping[str, Any]]  # run -> its metrics file
-Draws = Mapping[tuple[str, str, str], np.ndarray]  # (run, bucket, metric) -> (draws,)
+Measured = tuple[str, str, str]  # (run, bucket, metric)
+Draws = Mapping[Measured, np.ndarray]  # -> (draws,)
+Differences = Callable[[Measured, Measured, float], Change]
+"""(reference, other, margin) -> other minus reference of one metric, its p value that of "it is the margin"."""
 
+_TOLD = {
+    Standing.BEYOND_CHANCE: "beyond chance",
+    Standing.ONE_TRAINING: "by more than the images explain, with one training behind them",
+    Standing.TWO_TRAININGS: "by more than the images explain, with two trainings behind them",
+    Standing.WITHIN_CHANCE: "within chance",
+    Standing.FEW_IMAGES: "with too few images",
+}
+_SPLIT = (Standing.BEYOND_CHANCE, Standing.ONE_TRAINING, Standing.TWO_TRAININGS)
 _NOT_MEASURED = {
     "print": "it is about the paper's own print",
     "count": "it is a count of operations, and nothing here times them",
@@ -56,12 +102,14 @@ _NOT_MEASURED = {
 
 
 @dataclass(frozen=True)
-class _Judgement:
-    """verdict, the probability behind it (None without one) and the sentence that says why."""
+class _Verdict:
+    """verdict, the probability behind it (None without one), the sentence that says why, and whether the measured
+    values go the claim's way."""
 
     verdict: str
     probability: float | None
     why: str
+    direction: str = ""
 
 
 def claim_metrics() -> frozenset[str]:
@@ -79,15 +127,16 @@ def _cells_read() -> Iterator[Cell]:
     return (cell for paper in PAPERS for check in load_checks(paper).values() for cell in check.cells)
 
 
-def judge_claims(metrics: Metrics, draws: Draws) -> pd.DataFrame:
+def judge_claims(metrics: Metrics, draws: Draws, differences: Differences) -> pd.DataFrame:
     """One row a claim, in the order of PAPERS and of each paper: columns COLUMNS.
 
     metrics: the metrics files of what was measured. draws: (run, bucket, metric) -> (draws,) joint draws of
     the true value, the metric under its own name (FD or FID); a number without draws counts as missing.
-    probability: share of the draws in which the whole check holds; NaN where the claim was not judged. A claim of
-    many parts can have a low one and be "not resolved": see `Check.refutation`. runs:
-    those that the claim reads and that were measured, separated by "; ". Raises InputError for draws that are not
-    finite or not equally many.
+    differences: compares two of those numbers, on the same images where both have them. probability: share of the draws
+    in which the whole check holds; NaN where the claim was not judged. direction: whether the measured values go the
+    claim's way, in all its comparisons ("same"), in none ("opposite") or in some ("mixed"); "" where nothing was
+    measured. trainings, images: the fewest behind any number that the claim reads. runs: those that the claim reads and
+    that were measured, separated by "; ". Raises InputError for draws that are not finite or not equally many.
     """
     _check_draws(draws)
     records = {name: made_by(file) for name, file in metrics.items()}
@@ -97,7 +146,7 @@ def judge_claims(metrics: Metrics, draws: Draws) -> pd.DataFrame:
         measured_by, layouts = rows_of(paper), load_layouts(paper)
         for claim in load_claims(paper).itertuples():
             check = checks[claim.id]
-            measured = _Measured(check, measured_by, layouts, metrics, draws, records)
+            measured = _Cells(check, measured_by, layouts, metrics, draws, records, differences)
             judgement = measured.judge(claim.kind)
             rows.append(
                 (
@@ -112,15 +161,20 @@ def judge_claims(metrics: Metrics, draws: Draws) -> pd.DataFrame:
                     ),
                     judgement.probability,
                     judgement.verdict,
+                    judgement.direction,
+                    measured.trainings,
+                    measured.images,
                     "; ".join(measured.runs),
                     "; ".join(sorted({str(record.get("profile")) for record in records.values()})),
                     bool(records) and all(map(is_comparable, records.values())),
                 )
             )
-    return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"probability": float})
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(
+        {"probability": float, "trainings": "Int64", "images": "Int64"}
+    )
 
 
-class _Measured:
+class _Cells:
     """What was measured of the cells that one check reads."""
 
     def __init__(
@@ -131,10 +185,13 @@ class _Measured:
         metrics: Metrics,
         draws: Draws,
         records: Mapping[str, Mapping[str, Any]],
+        differences: Differences,
     ) -> None:
         self.check = check
         self._metrics, self._measured_by, self._layouts = metrics, measured_by, layouts
+        self._differences = differences
         values, drawn, self._names = {}, {}, set()
+        self._places: dict[Cell, Measured] = {}
         for cell in check.cells:
             name_of_run = self._run(cell)
             bucket = metrics.get(name_of_run, {}).get(cell.mask_ratio, {})
@@ -142,6 +199,7 @@ class _Measured:
             if bucket.get(name) is not None and (name_of_run, cell.mask_ratio, name) in draws:
                 values[cell] = float(bucket[name])
                 drawn[cell] = draws[name_of_run, cell.mask_ratio, name]
+                self._places[cell] = name_of_run, cell.mask_ratio, name
                 self._names.add(name)
         self.values, self.draws = Values.of(values), Values.of(drawn)
         planned = dict.fromkeys(self._run(cell) for cell in check.cells)
@@ -151,31 +209,82 @@ class _Measured:
     def _run(self, cell: Cell) -> str:
         return self._measured_by.get((cell.table, cell.dataset, cell.method), "")
 
-    def judge(self, kind: str) -> _Judgement:
+    def judge(self, kind: str) -> _Verdict:
         if kind in _NOT_MEASURED:
-            return _Judgement("not run", None, f"Not run: {_NOT_MEASURED[kind]}.")
+            return _Verdict("not run", None, f"Not run: {_NOT_MEASURED[kind]}.")
         if kind == "amount" and self.records and not all(map(is_comparable, self.records.values())):
             missing = self.check.outcome(self.draws).missing
             why = "Not comparable: the amount belongs to the paper's data and training."
-            return _Judgement("not comparable", None, f"{why} {self._missing_sentence(missing)}".strip())
+            return _Verdict("not comparable", None, f"{why} {self._missing_sentence(missing)}".strip())
         layouts = [self._layouts.get(cell.table) for cell in self.check.cells]
         same = all(layout is not None and layout.same_schedule for layout in layouts)
         header = conditions_of(self.records, same_schedule=same)
         if not header.comparable_rows or {"FD", "FID"} <= self._names:
             why = listed(header.differences) or "some runs have FD and some FID"
-            return _Judgement("not comparable", None, f"Not comparable: {why}.")
+            return _Verdict("not comparable", None, f"Not comparable: {why}.")
         possible, missing = self.check.outcome(self.draws)
         probability = float(np.mean(possible))
-        contradicted = self.check.refutation(self.draws) <= CONTRADICTED
+        holds, refuted = self._certain()
         why = ""
         if missing and kind == "each method" and possible.ndim:
             why = f"Judged on the methods that were measured. {self._missing_sentence(missing)}"
-        elif missing and contradicted:
+        elif missing and refuted:
             why = f"Refuted by what was run: P is at most this. {self._missing_sentence(missing)}"
         elif missing:
-            return _Judgement("not run", None, f"Not run: {self._missing_words(missing)}.")
-        verdict = "supported" if probability >= SUPPORTED else "contradicted" if contradicted else "not resolved"
-        return _Judgement(verdict, probability, why)
+            return _Verdict("not run", None, f"Not run: {self._missing_words(missing)}.")
+        return _Verdict(self._word(holds, refuted), probability, why, self._direction())
+
+    def _word(self, holds: bool, refuted: bool) -> str:
+        if holds or refuted:
+            comparable = all(map(is_comparable, self.records.values()))
+            return (("contradicted", "opposite here") if refuted else ("supported", "same direction"))[not comparable]
+        if (self.images or 0) < FEWEST_IMAGES:
+            return "too few images"
+        if (self.trainings or 0) < FEWEST_TRAININGS:
+            return "one training" if self.trainings == 1 else "two trainings"
+        return "not resolved"
+
+    def _certain(self) -> tuple[bool, bool]:
+        """(whether what is there holds beyond chance, whether it is refuted beyond chance)."""
+        if isinstance(self.check, Conjunction):
+            sure = [ahead for _, ahead, judged in self._judged if judged.standing is Standing.BEYOND_CHANCE]
+            return bool(sure) and all(sure) and len(sure) == len(self._judged), not all(sure)
+        if (self.trainings or 0) < FEWEST_TRAININGS or (self.images or 0) < FEWEST_IMAGES:
+            return False, False
+        holds = float(np.mean(self.check.outcome(self.draws).possible)) >= SUPPORTED
+        return holds, self.check.refutation(self.draws) <= CONTRADICTED
+
+    @cached_property
+    def _judged(self) -> list[tuple[Comparison, bool, Judgement]]:
+        """Each comparison whose two numbers are there: whether it goes the claim's way, and what may be said of it."""
+        assert isinstance(self.check, Conjunction)
+        made = self.check.present(self.values)
+        changes = []
+        for comparison in made:
+            margin = comparison.margin if comparison.better.metric in HIGHER_IS_BETTER else -comparison.margin
+            change = self._differences(self._places[comparison.worse], self._places[comparison.better], margin)
+            # Two buckets of one run are the same networks; a claim about the method is about its other trainings too.
+            changes.append(replace(change, same_networks=False))
+        ahead = [bool(comparison.holds(self.values)) for comparison in made]
+        return list(zip(made, ahead, judge(changes), strict=True))
+
+    def _direction(self) -> str:
+        if isinstance(self.check, Conjunction):
+            ahead = {ahead for _, ahead, _ in self._judged}
+            return "mixed" if len(ahead) > 1 else "same" if True in ahead else "opposite" if ahead else ""
+        return "same" if bool(self.check.outcome(self.values).possible) else "opposite"
+
+    @property
+    def trainings(self) -> int | None:
+        """The fewest trainings behind a number that the claim reads; None where none was measured."""
+        counts = [trainings_of(self.records[run]) for run in {place[0] for place in self._places.values()}]
+        return min(counts, default=None)
+
+    @property
+    def images(self) -> int | None:
+        """The fewest images behind a number that the claim reads; None where that is not recorded."""
+        counts = [images_of(self.records[run], bucket) for run, bucket, _ in self._places.values()]
+        return min((count for count in counts if count is not None), default=None)
 
     def evidence(self) -> str:
         """The measured values that decide, under the names of what was measured."""
@@ -184,7 +293,7 @@ class _Measured:
             return ""
         text = self.check.evidence(self.values)
         if isinstance(self.check, Conjunction):
-            text += self._certainty(self.check) if text else ""
+            text += self._certainty() if text else ""
         for record in self.records.values():
             paper_name = dataset_names().get(str(record.get("dataset")))
             if paper_name and not is_comparable(record):
@@ -196,14 +305,17 @@ class _Measured:
             text = f"{text.replace('FID', 'FD')} FD stands in for FID."
         return text
 
-    def _certainty(self, check: Conjunction) -> str:
-        """How many of the comparisons are certain each for itself."""
-        made = check.present(self.draws)
-        if len(made) < 2:
-            return ""
-        shares = [float(np.mean(comparison.holds(self.draws))) for comparison in made]
-        sure, wrong = sum(p >= SUPPORTED for p in shares), sum(p <= CONTRADICTED for p in shares)
-        return f" Taken one by one: {sure} certain, {wrong} certainly not, {len(made) - sure - wrong} open."
+    def _certainty(self) -> str:
+        """What may be said of the comparisons, counted."""
+        told: dict[Standing, list[bool]] = {}
+        for _, ahead, judged in self._judged:
+            told.setdefault(judged.standing, []).append(ahead)
+        parts = []
+        for standing, words in _TOLD.items():
+            if ways := told.get(standing):
+                split = f"{sum(ways)} hold and {len(ways) - sum(ways)} fail" if standing in _SPLIT else str(len(ways))
+                parts.append(f"{split} {words}")
+        return f" Taken together: {'; '.join(parts)}." if len(self._judged) > 1 else ""
 
     def _missing_sentence(self, missing: Iterable[Cell]) -> str:
         words = self._missing_words(missing)
@@ -253,7 +365,10 @@ def read_claims_csv(path: str | Path) -> pd.DataFrame:
         raise InputError(f"{path} has columns {', '.join(claims.columns)}; run `python -m replication claims`.")
     known = [(paper, claim) for paper in PAPERS for claim in load_claims(paper).id]
     answers = {*claims.paper_supports, *claims.comparable}
-    current = answers <= {True, False} and set(claims.verdict) <= set(VERDICTS)
+    current = (
+        answers <= {True, False} and set(claims.verdict) <= set(VERDICTS) and set(claims.direction) <= set(DIRECTIONS)
+    )
     if list(zip(claims.paper, claims.id, strict=True)) != known or not current:
         raise InputError(f"{path} was written by another version of the claims; run `python -m replication claims`.")
-    return claims.assign(probability=pd.to_numeric(claims.probability))
+    counts = {name: pd.to_numeric(claims[name]).astype("Int64") for name in ("trainings", "images")}
+    return claims.assign(probability=pd.to_numeric(claims.probability), **counts)

@@ -11,6 +11,7 @@ from urllib.parse import quote
 import pandas as pd
 
 from replication.drawing.escaping import html_text
+from replication.evaluation.verdicts import FEWEST_IMAGES, FEWEST_TRAININGS
 from replication.papers import PAPERS, load_claims, load_suspicious, load_unknown
 from replication.papers.checks import label
 from replication.reporting.claims.judging import CONTRADICTED, DRAWS, SUPPORTED, VERDICTS
@@ -18,7 +19,18 @@ from replication.reporting.site.style import CLAIMS_STYLE
 from replication.reporting.tables.conditions import conditions_of
 
 # Words carry the verdict; sign and colour only repeat it.
-_SIGNS = {"supported": "✓", "contradicted": "✗", "not resolved": "≈", "not run": "○", "not comparable": "≠"}
+_SIGNS = {
+    "supported": "✓",
+    "contradicted": "✗",
+    "same direction": "↑",
+    "opposite here": "↓",
+    "not resolved": "≈",
+    "one training": "1",
+    "two trainings": "2",
+    "too few images": "∅",
+    "not run": "○",
+    "not comparable": "≠",
+}
 _INLINE_RUNS = 2
 
 
@@ -30,7 +42,7 @@ def claims_html(claims: pd.DataFrame, metrics: Mapping[str, Mapping[str, Any]], 
     parts = ['<div class="claims">']
     if header.notice:
         parts.append(f'<p class="notice" role="note">{html.escape(header.notice)}</p>')
-    parts += [_summary(claims), _tally(claims), _reading(metrics)]
+    parts += [_summary(claims), _tally(claims), _reading()]
     for paper, title in PAPERS.items():
         own = claims[claims.paper == paper]
         parts.append(f'<h3 id="claims-{paper}">{html.escape(title)}</h3>')
@@ -50,7 +62,7 @@ def claims_notebook_html(claims: pd.DataFrame, metrics: Mapping[str, Mapping[str
 def _summary(claims: pd.DataFrame) -> str:
     good, bad = claims[claims.paper_supports], claims[~claims.paper_supports]
     counts = claims.verdict.value_counts()
-    measured = ", ".join(f"{counts.get(verdict, 0)} {verdict}" for verdict in VERDICTS)
+    measured = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if verdict in counts)
     names = ", ".join(f'<a href="#{_anchor(c)}">{html.escape(c.id)}</a>' for c in bad.itertuples())
     return (
         f'<p class="lead">The papers\' own printed numbers bear out <b>{len(good)} of {len(claims)}</b> claims and do '
@@ -60,11 +72,12 @@ def _summary(claims: pd.DataFrame) -> str:
 
 def _tally(claims: pd.DataFrame) -> str:
     """Counts of the two judgements against each other."""
-    head = "".join(f'<th scope="col">{_badge(verdict)}</th>' for verdict in VERDICTS)
+    given = [verdict for verdict in VERDICTS if (claims.verdict == verdict).any()]
+    head = "".join(f'<th scope="col">{_badge(verdict)}</th>' for verdict in given)
     rows = []
     for supports in (True, False):
         own = claims[claims.paper_supports == supports]
-        counts = "".join(f"<td>{(own.verdict == verdict).sum() or '–'}</td>" for verdict in VERDICTS)
+        counts = "".join(f"<td>{(own.verdict == verdict).sum() or '–'}</td>" for verdict in given)
         rows.append(f'<tr><th scope="row">{_paper_badge(supports)}</th>{counts}<td><b>{len(own)}</b></td></tr>')
     return (
         '<div class="scroll" tabindex="0" role="region" aria-label="Counts, scrolls sideways">'
@@ -74,21 +87,20 @@ def _tally(claims: pd.DataFrame) -> str:
     )
 
 
-def _reading(metrics: Mapping[str, Mapping[str, Any]]) -> str:
-    seeds = {len((file.get("made_by") or [{}])[0].get("seeds") or [0]) for file in metrics.values()}
-    luck = (
-        "Every network was trained once, so the luck of a training run is not in these probabilities."
-        if seeds <= {1}
-        else "Where a network was trained with several seeds, their spread is in these probabilities."
-    )
+def _reading() -> str:
     return (
-        f"<p>One executable check per claim runs on the printed tables and on the measured ones. P is the share of "
-        f"{DRAWS:,} joint draws (a bootstrap over the test images, the same images for all runs on one data "
-        f"set) in which the whole check holds, all its comparisons at once: <b>supported</b> from {SUPPORTED}. "
-        f"<b>Contradicted</b>: one comparison by itself fails beyond chance (p at most {CONTRADICTED} after "
-        f"Bonferroni's correction for the number of comparisons in the claim). <b>Not resolved</b>: neither. {luck} "
-        f"<b>Not run</b>: a run or a number that the check needs is missing (unless what is there refutes the "
-        f"claim, or the claim is about each method by itself), or the claim is about the paper's print or a count. "
+        f"<p>One executable check per claim runs on the printed tables and on the measured ones. A check made of "
+        f"comparisons is judged comparison by comparison, by the rule that tables and diffs follow: all comparisons "
+        f"of the claim are one family (Holm's procedure), and a comparison counts with {FEWEST_IMAGES} images and "
+        f"{FEWEST_TRAININGS} trainings on both sides. <b>Supported</b>: each holds beyond chance. <b>Contradicted</b>: "
+        f"one fails beyond chance. Where the numbers may not stand beside the paper's, the same findings are called "
+        f"<b>same direction</b> and <b>opposite here</b>. <b>Not resolved</b>: neither. <b>One training</b> (or two): "
+        f"what was measured belongs to these networks, and another training may say the opposite; the values' "
+        f"direction stands beside it. A rule over a whole table is judged on {DRAWS:,} joint draws over images and "
+        f"trainings: it holds from P = {SUPPORTED}, and fails where a part of it does (p at most {CONTRADICTED} after "
+        f"Bonferroni's correction). P is the share of those draws in which the whole check holds, all its comparisons "
+        f"at once. <b>Not run</b>: a run or a number that the check needs is missing (unless what is there refutes "
+        f"the claim, or the claim is about each method by itself), or the claim is about the paper's print or a count. "
         f"<b>Not comparable</b>: the claim is an amount that belongs to the paper's data.</p>"
     )
 
@@ -105,7 +117,7 @@ def _claim_table(claims: pd.DataFrame, root: str) -> str:
             f"<small>{html_text(claim.where)}</small></th>\n"
             f'<td data-head="The paper\'s own numbers">{_paper_badge(claim.paper_supports)}'
             f"{_evidence(claim.paper_evidence)}</td>\n"
-            f'<td data-head="Measured here">{_badge(claim.verdict)}{_probability(claim)}'
+            f'<td data-head="Measured here">{_badge(claim.verdict)}{_direction(claim)}{_probability(claim)}'
             f"{_evidence(claim.measured_evidence)}{_runs(claim.runs, root)}</td>\n</tr>"
         )
     profile = claims.profile.iloc[0]
@@ -148,6 +160,14 @@ def _badge(verdict: str) -> str:
 def _paper_badge(supports: bool) -> str:
     kind, sign, words = ("supported", "✓", "bear it out") if supports else ("contradicted", "✗", "do not bear it out")
     return f'<span class="badge {kind}"><span aria-hidden="true">{sign}</span> {words}</span>'
+
+
+def _direction(claim: Any) -> str:
+    """The direction of the measured values, where the verdict does not say it."""
+    if not claim.direction or claim.verdict in ("supported", "contradicted", "same direction", "opposite here"):
+        return ""
+    words = {"same": "values go the same way", "opposite": "values go the other way", "mixed": "values go both ways"}
+    return f' <span class="p">{words[claim.direction]}</span>'
 
 
 def _probability(claim: Any) -> str:

@@ -107,9 +107,11 @@ CLAIMS_STYLE = """\
   padding: .7rem 1rem; }
 .claims .badge { display: inline-block; border: 2px solid; border-radius: 1rem; padding: .02rem .6rem;
   font-size: .8rem; font-weight: 600; font-style: normal; white-space: nowrap; line-height: 1.5; }
-.claims .badge.supported { background: #0067a8; border-color: #0067a8; color: #ffffff; }
-.claims .badge.contradicted { background: #b84a00; border-color: #b84a00; color: #ffffff; }
-.claims .badge.not-resolved { background: #ffe9a8; border-color: #8a6a00; color: #2b2200; }
+.claims .badge.supported, .claims .badge.same-direction { background: #0067a8; border-color: #0067a8; color: #ffffff; }
+.claims .badge.contradicted, .claims .badge.opposite-here { background: #b84a00; border-color: #b84a00;
+  color: #ffffff; }
+.claims .badge.not-resolved, .claims .badge.one-training, .claims .badge.two-trainings,
+.claims .badge.too-few-images { background: #ffe9a8; border-color: #8a6a00; color: #2b2200; }
 .claims .badge.not-run, .claims .badge.not-comparable { border-color: var(--muted, #5b6577);
   color: var(--muted, #5b6577); }
 .claims .badge.not-comparable { border-style: dashed; }

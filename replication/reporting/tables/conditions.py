@@ -45,8 +45,7 @@ class Conditions:
     items: (label, value) pairs to print. notice: the sentences on comparability with the paper, empty when
     there is nothing to warn of. differences: one sentence per field in which runs disagree.
     comparable_rows: False when a disagreement forbids ranking the rows against each other. stand_in: what
-    plays the role of the paper's data sets ("drawn faces"), empty when those themselves were used. trained_once:
-    the runs that were trained with one seed only.
+    plays the role of the paper's data sets ("drawn faces"), empty when those themselves were used.
     """
 
     items: tuple[tuple[str, str], ...]
@@ -54,7 +53,6 @@ class Conditions:
     differences: tuple[str, ...]
     comparable_rows: bool
     stand_in: str = ""
-    trained_once: tuple[str, ...] = ()
 
     def line(self) -> str:
         """The items in one line, for captions; without the note, which is a sentence, and the code, which says nothing
@@ -117,7 +115,6 @@ def conditions_of(records: Mapping[str, Mapping[str, Any]], *, same_schedule: bo
         (*breaking, *mild),
         not breaking,
         " or ".join(kind for kind in kinds if kind),
-        trained_once=tuple(name for name, record in records.items() if not isinstance(record.get("seed"), list)),
     )
 
 
@@ -207,6 +204,19 @@ def is_comparable(record: Mapping[str, Any]) -> bool:
     only the profile with the papers' data qualifies.
     """
     return bool(record.get("comparable", record.get("profile") == PAPER_PROFILE))
+
+
+def trainings_of(record: Mapping[str, Any]) -> int:
+    """How many trainings are behind the numbers of a `made_by` record."""
+    seeds = record.get("seeds")
+    return len(seeds) if isinstance(seeds, list) and seeds else 1
+
+
+def images_of(record: Mapping[str, Any], bucket: str) -> int | None:
+    """How many images are behind the numbers of a bucket; None where that is not recorded."""
+    images = record.get("images_per_bucket")
+    images = images.get(bucket) if isinstance(images, Mapping) else images
+    return images if isinstance(images, int) else None
 
 
 def _notice(records: Mapping[str, Mapping[str, Any]]) -> str:

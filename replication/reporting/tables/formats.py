@@ -16,12 +16,9 @@ import pandas as pd
 
 from replication.atomic import write_text
 from replication.drawing.escaping import html_text, latex_text, markdown_row, markdown_text
+from replication.evaluation.verdicts import Standing
+from replication.reporting.tables.captions import LEGEND, change_sentence, header_lines
 from replication.reporting.tables.results import DIGITS, METRICS, NOT_PRINTED, Metric, ResultTable
-
-LEGEND = (
-    "Each cell: measured value with ± the longer arm of its 95 % interval (over test images and, where there are "
-    "several, seeds), best in bold, then the paper's value"
-)
 
 
 @dataclass(frozen=True)
@@ -113,45 +110,11 @@ def change_grid(table: ResultTable) -> Grid | None:
                 cell = by_key[method, ratio, metric.key]
                 measured = _measured(cell.status, cell.measured, signed=True)
                 paper = number_text(cell.paper, signed=True)
-                values.append(Value(measured, paper, _interval(cell), best=cell.beyond_chance, mark=cell.agreement))
+                beyond = cell.standing == Standing.BEYOND_CHANCE
+                values.append(Value(measured, paper, _interval(cell), best=beyond, mark=cell.agreement))
             stub = [Head(ratio, len(metrics)) if i == 0 else None, Head(_metric_label(table, metric))]
             grid.body.append((stub, values))
     return grid
-
-
-def header_lines(table: ResultTable) -> list[str]:
-    """What was run, in lines: items, differences between runs, what was not run, and what the paper does not have."""
-    missing = sorted({c.method for c in table.cells.itertuples() if c.status == "not run"})
-    lines = [f"{label}: {value}" for label, value in table.conditions.items]
-    if not lines:
-        lines.append("No run of this table was measured.")
-    lines += [f"Note: {text}." for text in table.conditions.differences]
-    if not table.conditions.comparable_rows:
-        lines.append("Because of that the rows do not compare, and no measured value is marked as best.")
-    if missing and table.conditions.items:
-        lines.append(f"Not run: {', '.join(missing)}.")
-    if table.added:
-        lines.append(f"Added here, {NOT_PRINTED}: {', '.join(table.added)}.")
-    return lines
-
-
-def change_sentence(table: ResultTable) -> str:
-    """How to read the block of changes, with the count of agreeing signs."""
-    (same, known), (same_beyond, beyond) = table.agreement(), table.beyond_chance()
-    counted = f" The sign agrees with the paper's in {same} of the {known} cells where both have one" if known else ""
-    if known:
-        counted += f", and in {same_beyond} of the {beyond} in bold." if beyond else "; none is beyond chance."
-    once = table.conditions.trained_once
-    luck = ""
-    if once:
-        which = "Each network was" if len(once) == len(table.records) else f"Of the networks, {', '.join(once)} were"
-        luck = f" {which} trained once: there the interval knows nothing of another training."
-    return (
-        f"Change against {table.layout.against}: value of the variant minus value of {table.layout.against}, "
-        f"measured and in the paper; ✓ same sign, ✗ opposite sign, no mark where a change is zero as printed "
-        f"or not known. Bold: beyond chance, that is, zero lies outside the 95 % interval of the difference on the "
-        f"same test images (in brackets; each cell by itself, so about one in twenty is bold by luck).{counted}{luck}"
-    )
 
 
 # ------------------------------------------------------------------------------------------------ Markdown

@@ -1,9 +1,10 @@
 """The tables of a paper: what this repository measured, beside what the paper prints.
 
 The paper's rows decide the layout, so a method that was not run keeps its row and says so; a method that the paper does
-not have gets a row behind the printed ones once it was measured. The best measured value of each comparison is
-marked, direction aware and with ties (at the printed precision); nothing is marked where the rows were measured in ways
-that do not compare.
+not have gets a row behind the printed ones once it was measured. All comparisons of a table are judged together by
+the rule of `evaluation.verdicts.judge`: the best measured value of a comparison is marked where its lead over every
+other row is beyond chance, a change against the full model where it is. Nothing is marked where the rows were
+measured in ways that do not compare.
 """
 
 from __future__ import annotations
@@ -17,13 +18,16 @@ from typing import Any
 import pandas as pd
 
 from replication.errors import InputError
+from replication.evaluation.verdicts import Change, Judgement, Standing, judge
 from replication.json_files import read_object
 from replication.papers import Layout, load_layouts, load_table
 from replication.reporting.placement import Row, rows_of
 from replication.reporting.tables.conditions import Conditions, conditions_of, made_by
 
-Differences = Callable[[str, str, str, str], tuple[float, float]]
-"""(reference, run, bucket, metric) -> the 95 % interval of run minus reference."""
+Differences = Callable[[str, str, str, str], Change]
+"""(reference, run, bucket, metric) -> run minus reference with its interval and p value."""
+
+_Place = tuple[str, str, str, str]  # (reference, run, bucket, metric)
 
 DIGITS = 3  # the paper prints three decimals everywhere
 NOT_PRINTED = "not in the paper"
@@ -67,6 +71,8 @@ CSV_COLUMNS = (
     "change_low",
     "change_high",
     "change_paper",
+    "p",
+    "standing",
     "signs",
     "run",
     "comparable",
@@ -82,10 +88,11 @@ class ResultTable:
     cells has one row per (dataset, method, mask_ratio, metric), in the paper's order, then what the paper does not
     print: measured (NaN if none), low and high (its 95 % interval, NaN if unknown), measured_as ("FD" where the paper
     has FID), paper (NaN where it prints none), run, status ("measured", "missing" when the run has no such number,
-    "not run"), in_paper (whether the paper has this row), best_measured, best_paper. changes (ablations) has, for every
-    method but `layout.against`, its difference to that method: measured, low and high (paired over test images where
-    results are at hand), beyond_chance (zero lies outside), paper, and agreement of the signs ("agrees", "differs", or
-    "" where either difference is zero as printed or unknown).
+    "not run"), in_paper (whether the paper has this row), best_measured (its lead over every other row is beyond
+    chance), best_paper. changes (ablations) has, for every method but `layout.against`, its difference to that method:
+    measured, low and high (paired over test images where results are at hand), p (adjusted for all comparisons of the
+    table), standing (what may be said of it, "" where that is not known), paper, and agreement of the signs ("agrees",
+    "differs", or "" where either difference is zero as printed or unknown).
     """
 
     paper: str
@@ -116,7 +123,8 @@ class ResultTable:
         comparable: whether `measured` may be set beside `paper`; measured_on: which images, and their width in pixels;
         in_paper: whether the paper has this row.
         In ablations change, change_low, change_high are `measured` minus that of the full model, with the 95 %
-        interval, change_paper is the same of the printed values, and signs says whether the two have the same sign.
+        interval, p its p value adjusted for all comparisons of the table, standing what may be said of it, change_paper
+        the same of the printed values, and signs says whether the two have the same sign.
         FD and FID are different metrics, so a measured FD gets a row of its own and the paper's FID stays in the FID
         row, where `run` is then empty.
         """
@@ -135,6 +143,8 @@ class ResultTable:
                 "change": change.get("measured"),
                 "change_low": change.get("low"),
                 "change_high": change.get("high"),
+                "p": change.get("p"),
+                "standing": change.get("standing"),
                 "signs": change.get("agreement"),
                 **self._conditions(cell.run, cell.mask_ratio),
             }
@@ -165,12 +175,12 @@ class ResultTable:
             return 0, 0
         return int((self.changes.agreement == "agrees").sum()), int((self.changes.agreement != "").sum())
 
-    def beyond_chance(self) -> tuple[int, int]:
-        """(number of changes beyond chance whose sign agrees with the paper, number of changes beyond chance)."""
+    def standing(self, standing: Standing) -> tuple[int, int]:
+        """(number of changes of this standing whose sign agrees with the paper, number that can be compared)."""
         if self.changes is None:
             return 0, 0
-        beyond = self.changes[self.changes.beyond_chance & (self.changes.agreement != "")]
-        return int((beyond.agreement == "agrees").sum()), len(beyond)
+        own = self.changes[(self.changes.standing == standing) & (self.changes.agreement != "")]
+        return int((own.agreement == "agrees").sum()), len(own)
 
 
 def load_metrics(folder: str | Path, runs: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -261,8 +271,15 @@ def result_table(
     used = sorted({name for name in cells.run if name in metrics})
     records = {name: made_by(metrics[name]) for name in used}
     header = conditions_of(records, same_schedule=layout.same_schedule)
-    _mark_best(cells, rank_measured=header.comparable_rows)
-    return ResultTable(paper, layout, cells, _changes(cells, layout, differences), header, records)
+    family = _Family(differences)
+    _mark_best(cells, family, rank_measured=header.comparable_rows)
+    changes = _changes(cells, layout, family)
+    family.judge()
+    cells["best_measured"] = [bool(leads) and all(map(family.beyond_chance, leads)) for leads in cells.pop("leads")]
+    if changes is not None:
+        told = [family.told(place) for place in changes.pop("place")]
+        changes["low"], changes["high"], changes["p"], changes["standing"] = zip(*told, strict=True)
+    return ResultTable(paper, layout, cells, changes, header, records)
 
 
 def paper_tables(
@@ -295,22 +312,63 @@ def _metric(kind: str, layout: Layout, paper: str) -> Metric:
     raise InputError(f"Table {layout.number} of {paper} prints {kind}, which is none of the metrics here ({known})")
 
 
-def _mark_best(cells: pd.DataFrame, *, rank_measured: bool) -> None:
-    """Add best_measured and best_paper. One value alone is not "best"; FD and FID are not ranked together."""
+class _Family:
+    """Every comparison that a table makes, judged together."""
+
+    def __init__(self, differences: Differences | None) -> None:
+        self._differences = differences
+        self._changes: dict[_Place, Change] = {}
+        self._judged: dict[_Place, Judgement] = {}
+
+    def ask(self, reference: str, run: str, bucket: str, metric: str) -> _Place | None:
+        """Take a comparison in; None where nothing tells its uncertainty."""
+        if self._differences is None:
+            return None
+        place = (reference, run, bucket, metric)
+        if place not in self._changes:
+            self._changes[place] = self._differences(*place)
+        return place
+
+    def judge(self) -> None:
+        self._judged = dict(zip(self._changes, judge(list(self._changes.values())), strict=True))
+
+    def beyond_chance(self, place: _Place) -> bool:
+        return self._judged[place].standing is Standing.BEYOND_CHANCE
+
+    def told(self, place: _Place | None) -> tuple[float, float, float, str]:
+        """Interval, adjusted p value and standing."""
+        if place is None:
+            return math.nan, math.nan, math.nan, ""
+        change, judged = self._changes[place], self._judged[place]
+        return change.low, change.high, judged.p, judged.standing.value
+
+
+def _mark_best(cells: pd.DataFrame, family: _Family, *, rank_measured: bool) -> None:
+    """Add best_paper, and leads: of the best measured value, its comparisons with every other row, else none.
+
+    One value alone is not "best"; FD and FID are not ranked together; values that print alike share the mark in print,
+    and where they were measured none leads.
+    """
     better = {metric.key: metric.better for metric in METRICS}
-    for column in ("measured", "paper"):
-        cells[f"best_{column}"] = False
-        if column == "measured" and not rank_measured:
-            continue
-        for (_, _, metric), group in cells.groupby(["dataset", "mask_ratio", "metric"], sort=False):
-            values = group[column].dropna()
-            if len(values) < 2 or (column == "measured" and group.loc[values.index, "measured_as"].nunique() > 1):
-                continue
+    cells["best_paper"] = False
+    leads: dict[Any, list[_Place]] = {}
+    for (_, ratio, metric), group in cells.groupby(["dataset", "mask_ratio", "metric"], sort=False):
+        values = group.paper.dropna()
+        if len(values) > 1:
             printed = (values * better[metric]).round(DIGITS)
-            cells.loc[printed.index[printed == printed.max()], f"best_{column}"] = True
+            cells.loc[printed.index[printed == printed.max()], "best_paper"] = True
+        rows = group[group.measured.notna()]
+        if not rank_measured or rows.run.nunique() < 2 or rows.measured_as.nunique() > 1:
+            continue
+        best = (rows.measured * better[metric]).idxmax()
+        others = [run for run in rows.run if run != rows.run[best]]
+        asked = [family.ask(run, rows.run[best], ratio, rows.measured_as[best]) for run in others]
+        leads[best] = [place for place in asked if place is not None]
+    cells["leads"] = [leads.get(index, []) for index in cells.index]
 
 
-def _changes(cells: pd.DataFrame, layout: Layout, differences: Differences | None) -> pd.DataFrame | None:
+def _changes(cells: pd.DataFrame, layout: Layout, family: _Family) -> pd.DataFrame | None:
+    """Each variant minus `layout.against`; place: under which the family has its comparison, None without one."""
     if layout.against is None:
         return None
     key = ["dataset", "mask_ratio", "metric"]
@@ -319,16 +377,10 @@ def _changes(cells: pd.DataFrame, layout: Layout, differences: Differences | Non
     # An FD minus a FID is no difference of anything.
     measured = (joined.measured - joined.measured_full).where(joined.measured_as == joined.measured_as_full)
     changes = joined[[*key, "method", "status"]].assign(measured=measured, paper=joined.paper - joined.paper_full)
-    bounds = [(math.nan, math.nan)] * len(changes)
-    if differences is not None:
-        bounds = [
-            (math.nan, math.nan)
-            if math.isnan(change)
-            else differences(row.run_full, row.run, row.mask_ratio, row.measured_as)
-            for row, change in zip(joined.itertuples(), changes.measured, strict=True)
-        ]
-    changes["low"], changes["high"] = zip(*bounds, strict=True)
-    changes["beyond_chance"] = (changes.low > 0) | (changes.high < 0)
+    changes["place"] = [
+        None if math.isnan(change) else family.ask(row.run_full, row.run, row.mask_ratio, row.measured_as)
+        for row, change in zip(joined.itertuples(), changes.measured, strict=True)
+    ]
     changes["agreement"] = [_agreement(m, p) for m, p in zip(changes.measured, changes.paper, strict=True)]
     return changes.reset_index(drop=True)
 
