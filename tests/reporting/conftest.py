@@ -28,7 +28,8 @@ def metrics_file(name: str, *, quality: float = 1.0, frechet: str = "FD", **chan
     record = {
         "profile": "demo", "comparable": False, "dataset": dataset,
         "dataset_title": "drawn faces, studio",
-        "image_size": 64, "images_per_bucket": 200, "training_images": 2000, "steps": 800, "seed": 1,
+        "image_size": 64, "images_per_bucket": 200, "training_images": 2000, "steps": 800,
+        "seed": 1, "seeds": [1, 2, 3],
         "features": "FD (drawn-face attributes)", "code": "0123456789ab",
         "method": "pconv" if name.startswith("pconv") else "mdrnet", "pairs": dataset * 5,
     }  # fmt: skip

@@ -8,6 +8,7 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
+from replication.evaluation.verdicts import Judgement, Standing
 from replication.reporting.changes.page import to_page
 from replication.reporting.changes.rows import (
     ABSENT,
@@ -22,6 +23,7 @@ from replication.reporting.changes.rows import (
     to_text,
 )
 
+WITHIN, ONCE = Judgement(Standing.WITHIN_CHANCE, 1.0), Judgement(Standing.ONE_TRAINING, 0.001)
 NOTE = "unpaired: per-image results of HEAD are not in DVC's cache; `dvc pull` or `dvc repro` there brings them"
 ROW = Row(
     run="full",
@@ -32,17 +34,16 @@ ROW = Row(
     old=25.5,
     new=25.9,
     interval=(0.1, 0.7),
-    p=0.001,
-    significant=True,
+    judgement=Judgement(Standing.BEYOND_CHANCE, 0.001),
     basis="paired",
     images=300,
-    seeds=1,
+    seeds=3,
     notes=(),
 )
-CHANCE = dataclasses.replace(ROW, metric="SSIM", label="SSIM", old=0.8, new=0.8004, significant=False, p=1.0)
+CHANCE = dataclasses.replace(ROW, metric="SSIM", label="SSIM", old=0.8, new=0.8004, judgement=WITHIN)
 WORSE = dataclasses.replace(ROW, metric="FD", label="FD", better=-1, basis="unpaired", notes=(NOTE,))
-SAME = dataclasses.replace(ROW, run="slots_32", new=25.5, interval=None, p=None, significant=False, basis="")
-UNKNOWN = dataclasses.replace(ROW, metric="LPIPS", interval=None, p=None, significant=False, basis="", notes=("why",))
+SAME = dataclasses.replace(ROW, run="slots_32", new=25.5, interval=None, judgement=None, basis="")
+UNKNOWN = dataclasses.replace(ROW, metric="LPIPS", interval=None, judgement=None, basis="", notes=("why",))
 DIFF = RevisionChanges(
     old="HEAD (1234567)",
     new="workspace",
@@ -74,13 +75,18 @@ def changed(**values) -> Row:
         (changed(new=25.0), "worse"),
         (changed(new=25.0, better=-1), "improved"),
         (changed(better=0), "moved"),
-        (changed(significant=False, p=0.2), "chance"),
+        (changed(judgement=WITHIN), "chance"),
+        (changed(judgement=ONCE), "once-improved"),
+        (changed(judgement=ONCE, new=25.0), "once-worse"),
+        (changed(judgement=ONCE, better=0), "once-moved"),
+        (changed(judgement=ONCE, new=25.5004), "chance"),
+        (changed(judgement=Judgement(Standing.FEW_IMAGES, 1.0)), "few"),
         (changed(new=25.5004), "chance"),
         (changed(new=25.5006), "improved"),
         (changed(old=0.5, new=0.50006), "improved"),
-        (changed(p=None, significant=False), "unknown"),
+        (changed(judgement=None), "unknown"),
         (changed(new=25.5), "unchanged"),
-        (changed(new=25.5, p=None), "unchanged"),
+        (changed(new=25.5, judgement=None), "unchanged"),
     ],
 )
 def test_verdicts(row, verdict):
@@ -105,14 +111,37 @@ def test_sentences():
     assert (
         DIFF.tally() == "5 numbers compared: 1 worse, 1 improved, 1 uncertainty unknown, 1 within chance, 1 unchanged"
     )
-    assert "3 comparisons" in DIFF.method()[0] and "one seed" in DIFF.method()[1]
+    assert "3 comparisons" in DIFF.method()[0] and "fewer than five seeds" in DIFF.method()[1]
     quiet = dataclasses.replace(DIFF, rows=(CHANCE, SAME))
     assert quiet.headline() == "No change is larger than its uncertainty."
     assert dataclasses.replace(DIFF, rows=(UNKNOWN,)).headline() == "No change can be judged."
     assert not dataclasses.replace(DIFF, rows=(SAME,)).method()
-    three = dataclasses.replace(DIFF, rows=(changed(seeds=3),))
-    assert len(three.method()) == 2 and "fewer than five seeds" in three.method()[1]
+    five = dataclasses.replace(DIFF, rows=(changed(seeds=5),))
+    assert len(five.method()) == 1
     assert changed(seeds=3).cells()[-1] == "paired, 300 images, 3 seeds"
+
+
+def test_one_training_is_told_apart_and_fails_no_build():
+    lost = changed(judgement=ONCE, new=25.0, seeds=1)
+    diff = dataclasses.replace(DIFF, rows=(lost, changed(judgement=ONCE, seeds=1), CHANCE), gaps=())
+    assert diff.exit_code() == 0 and lost.notable
+    assert diff.headline() == (
+        "Between these networks, with fewer than 3 trainings behind them: 1 for the worse, 1 for the better; another "
+        "training may say the opposite."
+    )
+    assert "`seeds: 3` in params.yaml" in diff.method()[1]
+    assert lost.cells()[7] == "▽ one training, for the worse"
+    twice = changed(judgement=Judgement(Standing.TWO_TRAININGS, 0.001), seeds=2)
+    assert twice.cells()[7] == "△ two trainings, for the better"
+    both = dataclasses.replace(diff, rows=(WORSE, lost))
+    assert both.headline().startswith("Beyond chance: 1 got worse. Between these networks") and both.exit_code() == 1
+
+
+def test_too_few_images_are_said():
+    few = changed(judgement=Judgement(Standing.FEW_IMAGES, 1.0))
+    diff = dataclasses.replace(DIFF, rows=(few, few), gaps=())
+    assert diff.headline() == "No change can be judged with fewer than 30 images." and diff.exit_code() == 0
+    assert "2 too few images" in diff.tally() and not few.notable
 
 
 def test_gaps_are_grouped_and_complete():
@@ -128,14 +157,14 @@ def test_terminal():
     start = next(i for i, line in enumerate(lines) if line.startswith("run "))
     head, first = lines[start : start + 2]
     assert re.split(r" {2,}", first)[2:] == [
-        "PSNR ↑", "25.500", "25.900", "+0.400", "[+0.100, +0.700]", "▲ improved", "paired, 300 images"
+        "PSNR ↑", "25.500", "25.900", "+0.400", "[+0.100, +0.700]", "▲ improved", "paired, 300 images, 3 seeds"
     ]  # fmt: skip
     for title in ("holes", "metric", "verdict", "basis"):  # columns of text begin under their titles
         assert first[head.index(title) - 1] == " " != first[head.index(title)]
     for title in ("old", "new", "change"):  # those of numbers end there
         assert first[: head.index(title) + len(title)].endswith(("25.500", "25.900", "+0.400"))
     assert "SSIM" not in text and "slots_32  20" not in text and "(--all lists them)" in text
-    assert "unpaired, 300 images [1]" in text and f"[1] {NOTE}" in lines
+    assert "unpaired, 300 images, 3 seeds [1]" in text and f"[1] {NOTE}" in lines
     assert "methods.mdrnet.memory.slots  128 → 64" in text and "runs.mdrnet.full_b.seeds  (none) → null" in text
     assert "data/prepared/ffhq  aaaaaaaa → bbbbbbbb" in text
     assert "made by commit c0ffee1 → code c0ffee2 (all other runs)" in text
@@ -225,7 +254,7 @@ def test_a_diff_without_rows_has_a_page():
 
 def test_every_verdict_has_a_sign_of_its_own():
     signs = [words.split(" ", 1)[0] for words in VERDICTS.values()]
-    assert len(set(signs)) == len(signs) == 7
+    assert len(set(signs)) == len(signs) == 11
 
 
 def test_a_part_of_the_parameters_that_could_not_be_compared_is_said_in_every_form():

@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 
 from replication.drawing.escaping import html_text, latex_text, markdown_text
+from replication.evaluation.verdicts import Change
 from replication.papers import load_layouts, load_table
 from replication.reporting.placement import rows_of
+from replication.reporting.tables.captions import change_sentence, header_lines
 from replication.reporting.tables.formats import (
-    change_sentence,
     table_grid,
     to_html,
     to_latex,
@@ -24,7 +25,18 @@ LAYOUTS, ROWS = load_layouts("showface"), rows_of("showface")
 NASTY = r"a<b> & \c_{d} 5% $x$ #1 ~ ^ |*`"
 
 
+def certain(metrics: dict, trainings: int = 3):
+    """Differences of measured numbers without any doubt."""
+
+    def change(reference: str, run: str, bucket: str, metric: str) -> Change:
+        value = metrics[run][bucket][metric] - metrics[reference][bucket][metric]
+        return Change(value, value - 0.1, value + 0.1, 1e-9 if value else 1.0, True, 200, trainings)
+
+    return change
+
+
 def build(number: int, metrics: dict, *, runs: dict | None = None, **more):
+    more = {"differences": certain(metrics)} | more
     printed = load_table("showface", number)
     return result_table(LAYOUTS[number], printed=printed, runs=runs or ROWS, metrics=metrics, paper="showface", **more)
 
@@ -107,15 +119,25 @@ def test_latex_rows_have_one_width(table):
     assert to_latex(table).count("{") == to_latex(table).count("}")
 
 
-def test_what_was_trained_once_is_named(file_of):
-    def sentence(**seeds) -> str:
-        metrics = {name: file_of(name, **({"seed": s} if s else {})) for name, s in seeds.items()}
-        table = build(2, metrics)
-        return change_sentence(table)
+def test_rows_that_are_firm_are_named(file_of):
+    def lines(**seeds) -> str:
+        table = build(2, {name: file_of(name, seeds=own) for name, own in seeds.items()})
+        return " ".join(header_lines(table))
 
-    assert "Each network was trained once" in sentence(full=0, no_mrem=0)
-    assert "Of the networks, no_mrem were trained once" in sentence(full=[0, 1, 2], no_mrem=0)
-    assert "trained once" not in sentence(full=[0, 1], no_mrem=[0, 1])
+    assert "No row was trained 3 times. Trained less often" in lines(full=[0], no_mrem=[0, 1])
+    mixed = lines(full=[0, 1, 2], no_mrem=[0])
+    assert "so that a difference speaks of methods: Full." in mixed
+    assert "so that a difference is one between these networks: w/o MREM." in mixed
+    assert "less often" not in lines(full=[0, 1, 2], no_mrem=[0, 1, 2])
+
+
+def test_the_block_of_changes_counts_by_what_may_be_said(file_of):
+    metrics = {"full": file_of("full"), "no_mrem": file_of("no_mrem", quality=1.5)}
+    once = change_sentence(build(2, metrics, differences=certain(metrics, trainings=1)))
+    assert "cells where both have one: 11 of 12 larger than the images explain, with one training behind" in once
+    assert "11 of 12 in bold" in change_sentence(build(2, metrics))
+    assert "**+2.500**" not in to_markdown(build(2, metrics, differences=certain(metrics, trainings=1)))
+    assert "**+2.500**" in to_markdown(build(2, metrics))
 
 
 def test_special_characters_from_files_are_escaped_everywhere(file_of):
@@ -141,7 +163,7 @@ def test_best_and_signs_are_marked(file_of):
     table = build(2, metrics)
     assert "| 5.000" not in to_markdown(table)
     assert "**5.000** (_2.937_)" in to_markdown(table)
-    assert "+2.500 (+0.022) ✓" in to_markdown(table)
+    assert "**+2.500** [+2.400, +2.600] (+0.022) ✓" in to_markdown(table)
     assert "in 11 of the 12 cells where both have one" in to_markdown(table)
     assert '<span class="agrees" role="img" aria-label="same sign as the paper">✓</span>' in to_html(table)
     assert r"\shortstack{\textbf{5.000}\\{\scriptsize \underline{2.937}}}" in to_latex(table)
@@ -149,7 +171,7 @@ def test_best_and_signs_are_marked(file_of):
 
 def test_a_change_shows_both_ends_of_its_interval(metrics):
     """± the longer arm of a lopsided one would reach over zero where the cell is beyond chance."""
-    table = build(2, metrics, differences=lambda *_: (0.002, 0.9))
+    table = build(2, metrics, differences=lambda *_: Change(0.1, 0.002, 0.9, 0.01, True, 200, 3))
     for text in (to_html(table), to_markdown(table), to_latex(table)):
         assert text.count("[+0.002, +0.900]") == 24 and "±0." not in text.split("Change against Full")[-1]
 

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from replication.errors import InputError
+from replication.evaluation.verdicts import Change, Standing
 from replication.papers import load_layouts, load_table, papers_with_tables
 from replication.reporting.placement import rows_of
 from replication.reporting.tables.results import CSV_COLUMNS, load_metrics, paper_tables, result_table
@@ -15,7 +16,21 @@ from replication.reporting.tables.results import CSV_COLUMNS, load_metrics, pape
 LAYOUTS, ROWS = load_layouts("showface"), rows_of("showface")
 
 
+def change_of(value: float, *, p: float = 1e-9, images: int = 200, trainings: int = 3) -> Change:
+    return Change(value, value - 0.1, value + 0.1, p if value else 1.0, True, images, trainings)
+
+
+def certain(metrics: dict, **about):
+    """Differences of measured numbers without any doubt."""
+
+    def change(reference: str, run: str, bucket: str, metric: str) -> Change:
+        return change_of(metrics[run][bucket][metric] - metrics[reference][bucket][metric], **about)
+
+    return change
+
+
 def build(number: int, metrics: dict, *, runs: dict | None = None, **more):
+    more = {"differences": certain(metrics)} | more
     printed = load_table("showface", number)
     return result_table(LAYOUTS[number], printed=printed, runs=runs or ROWS, metrics=metrics, paper="showface", **more)
 
@@ -45,13 +60,25 @@ def test_best_is_direction_aware(file_of):
     assert cells.best_measured.sum() == 12  # 4 metrics x 3 ratios, lower and higher is better alike
 
 
-def test_values_that_print_alike_share_the_mark(file_of):
+@pytest.mark.parametrize("about", [{"p": 0.2}, {"trainings": 1}, {"trainings": 2}, {"images": 29}])
+def test_the_best_number_is_no_best_method_while_its_lead_is_in_doubt(file_of, about):
+    metrics = {name: file_of(name, quality=1 + 0.1 * i) for i, name in enumerate(("full", "no_mrem", "no_mrem_no_dmm"))}
+    assert build(2, metrics).cells.best_measured.sum() == 12
+    assert not build(2, metrics, differences=certain(metrics, **about)).cells.best_measured.any()
+    assert not build(2, metrics, differences=None).cells.best_measured.any()
+
+    def one_rival_in_doubt(reference, run, bucket, metric):
+        doubt = about if reference == "no_mrem" else {}
+        return change_of(metrics[run][bucket][metric] - metrics[reference][bucket][metric], **doubt)
+
+    assert not build(2, metrics, differences=one_rival_in_doubt).cells.best_measured.any()
+
+
+def test_equal_numbers_lead_nothing_and_share_the_papers_mark(file_of):
     metrics = {name: file_of(name) for name in ("full", "no_mrem")}
-    metrics["full"]["1-20%"]["SSIM"] = 0.96801
-    metrics["no_mrem"]["1-20%"]["SSIM"] = 0.96849
-    cells = build(2, metrics).cells.query("mask_ratio == '1-20%' and metric == 'SSIM'").set_index("method")
-    assert cells.best_measured[["Full", "w/o MREM"]].all()
-    assert not cells.best_measured["w/o MREM + w/o DMM"]
+    assert not build(2, metrics).cells.best_measured.any()
+    cells = build(4, metrics).cells.query("mask_ratio == '40-60%' and metric == 'SSIM'")
+    assert list(cells[cells.best_paper].method) == ["disentangled m=128", "non-disentangled (same volume as m=128)"]
 
 
 def test_a_single_measured_value_is_not_called_best(file_of):
@@ -141,16 +168,17 @@ def test_csv_round_trip_keeps_precision_and_separates_fd_from_fid(metrics):
     assert (cell.paper, cell.run) == (24.177, "full")
     assert (cell.comparable, cell.measured_on) == (False, "drawn faces, studio, 64x64")
     assert fid.comparable.isna().all() and fid.measured_on.isna().all()  # nothing was measured there
-    assert cell.seeds == 1 and cell.images == metrics["full"]["made_by"][0]["images_per_bucket"]
+    assert cell.seeds == 3 and cell.images == metrics["full"]["made_by"][0]["images_per_bucket"]
     assert math.isnan(cell.change)  # Full itself
 
 
 def test_csv_has_changes_with_their_intervals(file_of):
     metrics = {"full": file_of("full"), "no_mrem": file_of("no_mrem", quality=1.5, seeds=[0, 1])}
-    table = build(2, metrics, differences=lambda full, variant, ratio, metric: (-0.5, 4.0))
+    table = build(2, metrics, differences=lambda *_: Change(2.5, -0.5, 4.0, 0.3, True, 200, 2))
     csv = pd.read_csv(io.StringIO(table.to_csv())).set_index(["method", "mask_ratio", "metric"])
     row = csv.loc[("w/o MREM", "40-60%", "L1_percent")]
     assert row.change == pytest.approx(2.5) and (row.change_low, row.change_high) == (-0.5, 4.0)
+    assert (row.p, row.standing) == (1.0, "within chance")
     assert row.change_paper == pytest.approx(2.959 - 2.937) and (row.signs, row.seeds) == ("agrees", 2)
     fd, fid = csv.loc[("w/o MREM", "40-60%", "FD")], csv.loc[("w/o MREM", "40-60%", "FID")]
     assert fd.change > 0 and math.isnan(fd.change_paper)
@@ -253,20 +281,34 @@ def test_values_have_the_intervals_of_their_file(file_of):
     )
 
 
-def test_changes_beyond_chance_are_those_whose_interval_leaves_out_zero(file_of):
+def test_changes_are_judged_together_with_the_leads(file_of):
     metrics = {"full": file_of("full"), "no_mrem": file_of("no_mrem", quality=1.1)}
     asked = []
 
     def differences(reference, run, bucket, metric):
         asked.append((reference, run, bucket, metric))
-        return (0.1, 0.3) if metric == "L1_percent" else (-1.0, 1.0)
+        return change_of(0.2, p=0.0009 if metric == "L1_percent" else 0.003)
 
     table = build(2, metrics, differences=differences)
     measured = table.changes[table.changes.measured.notna()]
-    assert set(measured[measured.beyond_chance].metric) == {"L1_percent"} and len(asked) == 12
+    # 12 changes and the leads of the best in 12 cells: one family of 24.
+    assert len(asked) == len(set(asked)) == 24
     assert ("full", "no_mrem", "40-60%", "FD") in asked  # by the name it was measured under
-    assert table.beyond_chance() == (3, 3)  # worse without MREM, as the paper has it
-    assert not build(2, metrics).changes.beyond_chance.any()
+    beyond = measured[measured.standing == "beyond chance"]
+    assert set(beyond.metric) == {"L1_percent"} and beyond.p.min() == pytest.approx(24 * 0.0009)
+    assert set(measured.standing) == {"beyond chance", "within chance"}
+    assert table.standing(Standing.BEYOND_CHANCE) == (3, 3)  # worse without MREM, as the paper has it
+    assert set(build(2, metrics, differences=None).changes.standing) == {""}
+
+
+def test_one_training_is_no_method(file_of):
+    metrics = {"full": file_of("full"), "no_mrem": file_of("no_mrem", quality=1.1)}
+    table = build(2, metrics, differences=certain(metrics, trainings=1))
+    measured = table.changes[table.changes.measured.notna()]
+    assert set(measured.standing) == {"one training"} and table.standing(Standing.ONE_TRAINING) == (11, 12)
+    assert table.standing(Standing.BEYOND_CHANCE) == (0, 0)
+    few = build(2, metrics, differences=certain(metrics, images=12)).changes
+    assert set(few[few.measured.notna()].standing) == {"too few images"}
 
 
 def test_nan_in_a_result_is_refused_with_its_place(metrics_folder):
