@@ -421,7 +421,7 @@ def test_changes_are_merged_into_the_section_and_nothing_else_moves():
     assert mine.memory.decay == section.memory.decay and mine.losses.intra == section.losses.intra
     assert (mine.size, mine.schedule, mine.mining) == (section.size, section.schedule, section.mining)
     assert p.settings_of("full") == section
-    assert p.run("mine").seeds == p.seeds_of("mine") == 3 and p.seeds_of("full") == 1
+    assert p.run("mine").seeds == p.seeds_of("mine") == 3 and p.seeds_of("slots_64") == 1
 
 
 def test_a_schedule_can_change_from_images_to_epochs():

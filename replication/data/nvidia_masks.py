@@ -31,6 +31,9 @@ from replication.data.parallel import ordered_map
 from replication.data.random_streams import stream
 from replication.errors import InputError
 
+NVIDIA = "NVIDIA irregular masks (Liu et al. 2018)"
+"""Kind of source in the card of a store that this module writes."""
+
 _BATCH = 128
 _CHECKED = 300  # masks looked at to check the polarity
 _TRIES = 40
@@ -237,7 +240,7 @@ def read_mask_store(
     """
     files = mask_files(test_folder)
     card: dict[str, Any] = {
-        "kind": "NVIDIA irregular masks (Liu et al. 2018)",
+        "kind": NVIDIA,
         "seed": seed,
         "test_files": len(files),
         "test_polarity": {"stated": f"hole is {hole_is}", **check_polarity(files, hole_is=hole_is)},

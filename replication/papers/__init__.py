@@ -13,7 +13,7 @@ import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -197,6 +197,28 @@ def dataset_names() -> Mapping[str, str]:
     """Key of a data set in params.yaml -> the name that the papers print, such as "ffhq" -> "FFHQ"."""
     with (_FOLDER / "datasets.csv").open(encoding="utf-8", newline="") as file:
         return {row["key"]: row["name"] for row in csv.DictReader(file)}
+
+
+class PaperSet(NamedTuple):
+    """A data set as the papers use it: faces to train on and to test, width in pixels, and which numbers (first and
+    last, with no face twice) the file names of its test faces have."""
+
+    name: str
+    train: int
+    test: int
+    size: int
+    test_ids: tuple[int, int]
+
+
+def paper_sets() -> Mapping[str, PaperSet]:
+    """Key of a data set in params.yaml -> the papers' own set of that name."""
+    with (_FOLDER / "datasets.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    found = {}
+    for row in rows:
+        first, last = map(int, row["test_ids"].split("-"))
+        found[row["key"]] = PaperSet(row["name"], int(row["train"]), int(row["test"]), int(row["size"]), (first, last))
+    return found
 
 
 def choices_file(paper: str) -> Path:

@@ -17,13 +17,14 @@ from replication.data.pairs import EvaluationPairs
 from replication.device import arithmetic, choose_device
 from replication.errors import InputError
 from replication.evaluation.evaluate import DECIMALS, evaluate, read_results
-from replication.evaluation.frechet import FeatureExtractor
+from replication.evaluation.frechet import FeatureExtractor, metric_key
 from replication.evaluation.perceptual_distance import PerceptualDistance
 from replication.evaluation.uncertainty import Sample, interval
 from replication.graph.closure import code_digest
 from replication.graph.roots import evaluation_roots
 from replication.history.made_by import made_by
 from replication.methods.opening import open_faces, open_features, open_inpainter
+from replication.stages.comparability import reasons_against
 from replication.stages.protocols import check_protocol
 
 
@@ -93,12 +94,17 @@ def _evaluate(parameters: Parameters, name: str, k: int, device: torch.device) -
     features = parameters.method_of(parameters.evaluation.features).name
     code = code_digest(evaluation_roots(parameters.method_of(name), [features]))
     irregular = parameters.protocols[protocol].holes == "irregular"
+    faces, pairs = open_faces(parameters, dataset), EvaluationPairs.open(paths.pairs(protocol, dataset))
+    masks, extractor = MaskStore.open(paths.masks(dataset)) if irregular else None, _features(parameters, device)
+    against = reasons_against(
+        parameters, name, faces=faces, masks=masks, pairs=pairs, card=card, features=metric_key(extractor)
+    )
     return evaluate(
         inpainter,
-        open_faces(parameters, dataset),
-        MaskStore.open(paths.masks(dataset)) if irregular else None,
-        EvaluationPairs.open(paths.pairs(protocol, dataset)),
-        _features(parameters, device),
+        faces,
+        masks,
+        pairs,
+        extractor,
         run=name,
         dataset=dataset,
         batch_size=parameters.evaluation.batch_size,
@@ -113,6 +119,8 @@ def _evaluate(parameters: Parameters, name: str, k: int, device: torch.device) -
             seed=card["seed"],
             dataset_title=data.title,
             dataset_source=data.source,
+            comparable=not against,
+            not_comparable=against,
             **{key: card.get(key) for key in ("training_images", "steps", "images_seen", "weights_sha256")},
         ),
     )

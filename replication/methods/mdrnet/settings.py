@@ -105,9 +105,22 @@ class MDRNetSettings(MethodSettings):
             yield "size.patch", f"must divide the feature grid {grid} = image_size/2, got {self.size.patch}"
 
     def stated_by_the_paper(self, run: str) -> dict[str, tuple[Any, Any]]:
-        """What ShowFace says of it."""
-        slots = {"memory.slots": (self.memory.slots, 128)} if run == "full" else {}  # the others vary it
-        return slots | {
+        """What ShowFace says of it, and the full size, which it does not state but which a small network is not."""
+        full = {}
+        if run in ("full", "full_ffhq"):  # the others vary these
+            full = {
+                "memory.slots": (self.memory.slots, 128),
+                "memory.shared": (self.memory.shared, False),
+                "memory.read": (self.memory.read, "softmax"),
+                "dmm": (self.dmm, True),
+                "mcm": (self.mcm, True),
+                "losses.intra above 0": (self.losses.intra > 0, True),
+                "losses.inter above 0": (self.losses.inter > 0, True),
+                "losses.semantic above 0": (self.losses.semantic > 0, True),
+            }
+        return full | {
+            "size": (self.size, Size()),
+            "discriminator_width": (self.discriminator_width, 64),
             "schedule": (self.schedule, RECIPE),
             "coarse.for_ffhq": (self.coarse.for_ffhq, self.coarse.run),
             "perceptual.source": (self.perceptual.source, "vgg"),

@@ -53,4 +53,9 @@ class PConvSettings(MethodSettings):
     def stated_by_the_paper(self, run: str) -> dict[str, tuple[Any, Any]]:
         """What ShowFace says of it."""
         recipe = Schedule(batch_size=8, lr=2e-4, betas=(0.9, 0.99), epochs=100)
-        return {"schedule": (self.schedule, recipe), "perceptual.source": (self.perceptual.source, "vgg")}
+        return {
+            "schedule": (self.schedule, recipe),
+            "perceptual.source": (self.perceptual.source, "vgg"),
+            "width": (self.width, 64),
+            "levels": (self.levels, 7),
+        }

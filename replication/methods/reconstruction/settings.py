@@ -24,4 +24,5 @@ class ReconstructionSettings(MethodSettings):
 
     def stated_by_the_paper(self, run: str) -> dict[str, tuple[Any, Any]]:
         """What ShowFace says of it."""
-        return {"schedule": (self.schedule, Schedule(batch_size=8, lr=2e-4, betas=(0.9, 0.99), epochs=30))}
+        recipe = Schedule(batch_size=8, lr=2e-4, betas=(0.9, 0.99), epochs=30)
+        return {"schedule": (self.schedule, recipe), "width": (self.width, 64)}

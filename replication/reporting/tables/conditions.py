@@ -240,6 +240,9 @@ def _notice(records: Mapping[str, Mapping[str, Any]]) -> str:
         reasons.append("training is far shorter than the paper's")
     elif other:
         reasons.append("the training schedule is not the paper's")
+    found = [r.get("not_comparable") or () for r in other if r.get("profile") == PAPER_PROFILE]
+    if found and len(found) == len(other):  # the papers' setting, but for what was found when it was measured
+        reasons = list(dict.fromkeys(reason for own in found for reason in own)) or reasons
     sentences = []
     if reasons:
         sentences.append(
