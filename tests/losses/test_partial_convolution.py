@@ -43,7 +43,7 @@ def test_terms_and_published_weights(case):
 
 
 def test_pixels_are_whitened_as_in_the_public_ports(case):
-    """Every pixel term of the images as the ports load them: (x - mean) / std of ImageNet, with the mask 1 where valid."""
+    """Every pixel term of images as the ports load them: (x - mean) / std of ImageNet; their mask is 1 where valid."""
     output, truth, mask = case
     ours, real = normalise_signed(output), normalise_signed(truth)
     valid = 1 - mask
