@@ -11,6 +11,7 @@ import yaml
 from replication.config import load_parameters, parameters_of
 from replication.errors import InputError
 from replication.profile_files import load_profile, profile_names, profile_text
+from replication.settings import merge
 from replication.yaml_files import parse_yaml
 
 PROFILES = ["demo", "paper", "photos", "smoke"]
@@ -88,8 +89,10 @@ def test_profiles_are_complete(name):
 @pytest.mark.parametrize("name", PROFILES)
 def test_every_row_of_the_papers_tables_is_a_run(name):
     p = load_profile(name)
-    ours = p.run_names("mdrnet")
-    assert set(ours) == {
+    controls = {"class_mean", "uniform_attention", "low_temperature", "cosine_mining", "acting_modules"}
+    added = {"demo": controls, "paper": controls | {"random_start"}}.get(name, set())
+    ours = [run for run in p.run_names("mdrnet") if run not in added]
+    assert set(p.run_names("mdrnet")) == added | {
         "full",
         "no_mrem_no_dmm",
         "no_mrem",
@@ -106,7 +109,7 @@ def test_every_row_of_the_papers_tables_is_a_run(name):
     assert {run: p.run(run).dataset for run in p.run_names("pconv")} == {"pconv": "celebahq", "pconv_ffhq": "ffhq"}
     assert {p.run(run).dataset for run in ours if run != "full_ffhq"} == {"celebahq"}
     assert p.run("full_ffhq").dataset == "ffhq"
-    assert p.measured_runs() == [*p.run_names("pconv"), *ours]
+    assert p.measured_runs() == [*p.run_names("pconv"), *p.run_names("mdrnet")]
     assert {p.run(run).protocol for run in p.measured_runs()} == {"irregular"}
     slots = {run: p.settings_of(run).memory.slots for run in ours if "slots" in run}
     assert slots == {"slots_32": 32, "slots_64": 64, "slots_256": 256, "slots_512": 512}
@@ -118,6 +121,24 @@ def test_every_row_of_the_papers_tables_is_a_run(name):
         losses = p.settings_of(f"no_{term}").losses
         assert getattr(losses, term) == 0 and losses.reconstruction == 1
     assert p.settings_of("full") == p.settings_of("full_ffhq") == section
+
+
+@pytest.mark.parametrize("name", ["demo", "paper"])
+def test_controls_of_the_modules_are_runs(name):
+    p = load_profile(name)
+    section = p.methods.mdrnet
+    assert (section.memory.start, section.memory.temperature, section.mining.similarity) == ("data", 1.0, "dot")
+    assert (section.memory.read, section.mining.attention) == ("softmax", "softmax")
+    changes = {
+        "class_mean": {"memory": {"read": "class_mean"}},
+        "uniform_attention": {"mining": {"attention": "uniform"}},
+        "low_temperature": {"memory": {"temperature": 0.1}},
+        "cosine_mining": {"mining": {"similarity": "cosine"}},
+        "acting_modules": {"memory": {"temperature": 0.1}, "mining": {"similarity": "cosine"}},
+    } | ({"random_start": {"memory": {"start": "random"}}} if name == "paper" else {})
+    for run, change in changes.items():
+        assert p.settings_of(run) == merge(section, change, path="change") != section
+        assert p.run(run).dataset == "celebahq"
 
 
 def test_the_profile_paper_states_the_papers_recipe():

@@ -24,6 +24,7 @@ from replication.data.masks import MaskStore
 from replication.data.pairs import EvaluationPairs
 from replication.data.store import FaceStore
 from replication.errors import InputError, RunError
+from replication.evaluation.diagnostics import Diagnostics
 from replication.evaluation.discriminability import NotConverged, discriminative_scores
 from replication.evaluation.frechet import FeatureExtractor, frechet_distance, metric_key
 from replication.evaluation.metrics import METRICS, PSNR_CAP
@@ -85,6 +86,9 @@ def evaluate(
     "real": features of the distinct test images, "real_image_row": their rows in the store), samples.npz
     (each bucket: uint8 (k, S, S, 3)) and card.json.
 
+    A method that also has `inpaint_with_diagnostics` is asked by that: what it tells of its passes is averaged over the
+    images of each bucket and kept in `made_by` under "diagnostics".
+
     Returns {bucket: {"L1_percent", "FID" or "FD", "PSNR", "SSIM", further metrics}, ..., "made_by": [{...}]}: means
     over images or scores of the set, finite and rounded to 6 decimals, the same keys in every bucket. They depend
     on `batch_size` only as far as the networks' arithmetic does.
@@ -108,14 +112,14 @@ def evaluate(
     if samples < 0:
         raise InputError(f"{run}: samples is {samples}; it must be 0 or more")
 
-    tables, features, kept = [], {}, {}
+    tables, features, kept, told = [], {}, {}, {}
     for bucket in pairs.buckets:
         batches = evaluation_batches(
             store, masks, pairs, bucket, batch_size, fields=inpainter.needs, per_bucket=per_bucket
         )
-        rows, vectors, pictures = [], [], []
+        rows, vectors, pictures, diagnostics = [], [], [], Diagnostics(run)
         for batch in batches:
-            completed, truth, mask = _complete(inpainter, store, batch, run=run, device=device)
+            completed, truth, mask = _complete(inpainter, store, batch, diagnostics, run=run, device=device)
             rows.append(_rows(selection, completed, truth, mask, batch, run))
             vectors.append(_features(extractor, completed, run))
             wanted = max(0, samples - sum(len(part) for part in pictures))
@@ -127,6 +131,7 @@ def evaluate(
         tables.append(table)
         features[bucket] = np.concatenate(vectors)
         kept[bucket] = np.concatenate(pictures)
+        told |= {bucket: means} if (means := diagnostics.means(DECIMALS)) else {}
     per_image = pd.concat(tables, ignore_index=True)
 
     real_rows = np.unique(per_image["image_row"].to_numpy())
@@ -150,6 +155,7 @@ def evaluate(
             "features": extractor.name,
             "pairs": pairs.content_sha256,
             "protocol": protocol(extractor, pairs.rule, counts, selection),
+            **({"diagnostics": told} if told else {}),
         }
     ]
     identical = {b: int((t["PSNR"] == PSNR_CAP).sum()) for b, t in zip(pairs.buckets, tables, strict=True)}
@@ -173,14 +179,20 @@ def evaluate(
 
 @torch.no_grad()
 def _complete(
-    inpainter: CompletesFaces, store: FaceStore, batch: Mapping[str, Any], *, run: str, device: torch.device
+    inpainter: CompletesFaces,
+    store: FaceStore,
+    batch: Mapping[str, Any],
+    diagnostics: Diagnostics,
+    *,
+    run: str,
+    device: torch.device,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Composites and originals, uint8 (B,3,H,W), and masks (B,1,H,W); checks the method's output."""
     image, mask = batch["image"].to(device), batch["mask"].to(device)
     # What lies under the hole is taken away here, so no method can have looked at it.
     blanked = composite(torch.zeros_like(image), image, mask)
     needed = {name: batch[name].to(device) for name in inpainter.needs - {"image", "mask"}}
-    output = inpainter.inpaint({**needed, "image": blanked, "mask": mask.clone()}, batch["seeds"])
+    output = diagnostics.inpaint(inpainter, {**needed, "image": blanked, "mask": mask.clone()}, batch["seeds"])
     if output.shape != image.shape:
         raise ProtocolError(f"{run}: inpaint returned {tuple(output.shape)} for images {tuple(image.shape)}")
     _refuse(~torch.isfinite(output), "completed image holds NaN or infinity", batch, run)

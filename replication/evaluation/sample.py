@@ -59,7 +59,7 @@ class Sample:
                 )
             if not np.isfinite(values).all():
                 raise InputError(f"{where}: {name} holds NaN or infinity; every value must be finite")
-        self._order = np.argsort(images)
+        self._order = np.argsort(images, kind="stable")
         self.run, self.bucket, self.pairs_sha256 = run, bucket, pairs_sha256
         self.images = images[self._order]
         self.seeds = seeds

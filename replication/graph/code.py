@@ -22,6 +22,7 @@ from replication.graph.roots import (
     inspection_roots,
     part_roots,
     plot_roots,
+    table_roots,
 )
 from replication.methods import ONLY_PART, Method, Part
 from replication.methods.registry import methods
@@ -53,13 +54,13 @@ def sources() -> dict[str, tuple[str, ...]]:
         if one.inpaints:
             found[f"evaluate_{one.name}"] = files(evaluation_roots(one, feature_methods()))
     return found | {
-        "tables": (*files(["replication.stages.tables"]), *declared),
+        "tables": (*files(table_roots(["replication.stages.tables"])), *declared),
         "figures": (*files(figure_roots()), *declared),
         "claims": (*files(claim_roots("replication.stages.claims")), *declared),
         "inspect": files(inspection_roots()),
         "plots": files(plot_roots()),
         "costs": files(["replication.stages.costs"]),
-        "site": (*files(claim_roots("replication.stages.site")), *declared),
+        "site": (*files(table_roots(claim_roots("replication.stages.site"))), *declared),
     }
 
 

@@ -55,6 +55,15 @@ def figure_roots() -> tuple[str, ...]:
     return tuple(sorted(roots))
 
 
+def table_roots(stages: Iterable[str]) -> tuple[str, ...]:
+    """Of stages that print tables: they, and of each system that says something below them its words and when."""
+    roots = set(stages)
+    for name, one in methods().items():
+        if one.diagnosis is not None:
+            roots |= {one.diagnosis.sentences.partition(":")[0], f"replication.methods.{name}.method"}
+    return tuple(sorted(roots))
+
+
 def claim_roots(stage: str) -> tuple[str, ...]:
     """Of a stage that judges claims or prints them: the stage, and the checks of every paper that has some."""
     return tuple(sorted({stage, *check_modules()}))

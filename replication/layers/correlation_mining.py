@@ -44,6 +44,8 @@ class MaskedCorrelationMining(nn.Module):
         similarity: "dot" or "cosine" (normalised patches times `scale`, as contextual attention does).
         scale: factor of the cosine similarity; not used by "dot".
         key_mask: "none", or "known_any": keys that lie wholly in the hole are excluded (unless all do).
+        attention: "softmax", or "uniform": the same weight for every key that is not excluded, the control that the
+            correlations must beat.
     """
 
     def __init__(
@@ -53,9 +55,11 @@ class MaskedCorrelationMining(nn.Module):
         similarity: str = "dot",
         scale: float = 10.0,
         key_mask: str = "none",
+        attention: str = "softmax",
     ):
         super().__init__()
         self.patch, self.similarity, self.scale, self.key_mask = patch, similarity, scale, key_mask
+        self.attention_mode = attention
         self.query = nn.Conv2d(channels, channels // 8, 1)
         self.key = nn.Conv2d(channels, channels // 8, 1)
         self.value = nn.Conv2d(channels, channels, 1)
@@ -74,6 +78,8 @@ class MaskedCorrelationMining(nn.Module):
             else:
                 scale = 1 / math.sqrt(query.shape[-1])
             scores = query @ key.transpose(1, 2) * scale  # (B,N,N): row i, how patch i correlates with each patch
+            if self.attention_mode == "uniform":
+                scores = scores * 0  # not a tensor of zeros: the graph stays, with gradient 0
             if self.key_mask == "known_any":
                 whole = unfold_patches(hole.float(), self.patch).amin(-1) > 0  # (B,N)
                 # Where every patch is hole none is excluded: the softmax of a row of -inf is NaN.

@@ -41,8 +41,9 @@ class PartialConv2d(nn.Module):
         self.window_size = sum(groups) * kernel_size**2
         # box (1,G,k,k): for every mask its number of feature channels, so that one small convolution of the G masks
         # counts what a convolution of all channels with ones would, at a fraction of its cost. A buffer so that it
-        # follows the device, not persistent because it follows from the arguments.
-        box = torch.tensor(groups, dtype=torch.float32).view(1, -1, 1, 1)
+        # follows the device, not persistent because it follows from the arguments; of integers, because `.bfloat16()`
+        # of the layer would round a count of 515 channels.
+        box = torch.tensor(groups, dtype=torch.int32).view(1, -1, 1, 1)
         box = box.expand(1, len(groups), kernel_size, kernel_size).contiguous()
         self.register_buffer("box", box, persistent=False)
 
@@ -58,11 +59,14 @@ class PartialConv2d(nn.Module):
         """
         valid = [f * m.to(f.dtype) for f, m in zip(features, masks, strict=True)]  # X ⊙ M
         out = self.conv(torch.cat(valid, 1) if len(valid) > 1 else valid[0])
-        # The count and its inverse stay in float32 under autocast: counts up to C*k*k are not exact in bfloat16.
+        # The count and its inverse are float32 also under autocast and in a layer of bfloat16, in which counts up to
+        # C*k*k are not exact.
         with torch.no_grad(), torch.autocast(out.device.type, enabled=False):
-            stacked = torch.cat([m.float() for m in masks], 1) if len(masks) > 1 else masks[0].float()
-            count = F.conv2d(stacked, self.box, stride=self.stride, padding=self.padding)  # sum(M) (B,1,H',W')
-            new_mask = (count > 0).float()
+            exact = torch.promote_types(out.dtype, torch.float32)  # float64 in a layer of float64
+            stacked = torch.cat([m.to(exact) for m in masks], 1) if len(masks) > 1 else masks[0].to(exact)
+            # sum(M) (B,1,H',W')
+            count = F.conv2d(stacked, self.box.to(exact), stride=self.stride, padding=self.padding)
+            new_mask = (count > 0).to(exact)
             # A count is a whole number, so the clamp changes only 0, and no epsilon, which half precision would
             # lose, is needed. Times the new mask, so that a window without a valid input gives exactly 0.
             ratio = new_mask * (self.window_size / count.clamp(min=1.0))

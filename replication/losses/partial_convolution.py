@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
+from replication.backbones.imagenet import IMAGENET_STD
 from replication.backbones.perceptual import PerceptualFeatures
 from replication.losses.perceptual import perceptual_loss, style_loss
 from replication.losses.total_variation import total_variation_loss
@@ -23,13 +26,17 @@ class PConvLoss:
         L_tv         = mean absolute difference of neighbouring pixels of I_comp
 
     where I_comp is I_out in the hole and I_gt elsewhere, and Ψ_p are feature maps. The means of L_valid and L_hole
-    are over all pixels, not over those of their region, so that a small hole weighs little. Images are compared in
-    [0, 1].
+    are over all pixels, not over those of their region, so that a small hole weighs little.
+
+    The public 256-pixel ports, from which the weights' use is known, load whitened images, (x − mean) / std of ImageNet
+    for x in [0, 1], and take every term of them. A difference of pixels is then 1/std, 4.43 times on average, what it
+    is in [0, 1], while perceptual and style terms, whose network whitens its input anyway, are the same.
 
     Args:
         features: VGG-16 pool1..3 in the paper. The loss is no nn.Module, so that a trainable may hold it
             without the features' weights entering its checkpoints.
         valid, hole, perceptual, style, total_variation: weights; a term with weight 0 is not computed.
+        pixels: what L_valid, L_hole and L_tv compare: "whitened" images, as the ports do, or "unit" ones in [0, 1].
     """
 
     def __init__(
@@ -41,8 +48,9 @@ class PConvLoss:
         perceptual: float = 0.05,
         style: float = 120.0,
         total_variation: float = 0.1,
+        pixels: Literal["whitened", "unit"] = "whitened",
     ):
-        self.features = features
+        self.features, self.pixels = features, pixels
         self.weights = {
             "valid": valid,
             "hole": hole,
@@ -62,8 +70,8 @@ class PConvLoss:
         Returns:
             "total" with its graph, and every unweighted term, detached; scalars, float32, >= 0.
         """
-        # [-1, 1] is twice as wide as the [0, 1] that the weights are made for.
-        difference = 0.5 * (output.float() - truth.float()).abs()
+        # [-1, 1] is twice as wide as [0, 1].
+        difference = 0.5 * self._scaled(output.float() - truth.float()).abs()
         # Selected, not K·gt + M·output: known pixels are then the truth exactly, and no gradient passes there.
         composite = torch.where(mask > 0.5, output, truth.to(output.dtype))
         terms: dict[str, Tensor] = {}
@@ -84,6 +92,12 @@ class PConvLoss:
                     raw, composed = zip(*(maps.chunk(2) for maps in ours), strict=True)
                     terms[name] = loss(raw, theirs) + loss(composed, theirs)
         if self.weights["total_variation"]:
-            terms["total_variation"] = total_variation_loss(composite)
+            terms["total_variation"] = total_variation_loss(self._scaled(composite.float()))
         total = sum(self.weights[name] * term for name, term in terms.items())
         return {"total": total} | {name: term.detach() for name, term in terms.items()}
+
+    def _scaled(self, images: Tensor) -> Tensor:
+        """Differences of pixels in the unit of the loss; whitening's mean is in no difference."""
+        if self.pixels == "unit":
+            return images
+        return images / torch.tensor(IMAGENET_STD, device=images.device).view(3, 1, 1)

@@ -18,7 +18,8 @@ def merge_logits(logits: Tensor) -> Tensor:
     Logits of the 19 labels (B, 19, H, W) -> logits of the 14 classes (B, 14, H, W).
     """
     groups = [[i for i, to in enumerate(TO_14) if to == c] for c in range(len(CLASSES_14))]
-    merged = [logits[:, group[0]] if len(group) == 1 else logits[:, group].logsumexp(dim=1) for group in groups]
+    # Channel by channel, not `logits[:, group]`, whose gradient threads would add up in any order.
+    merged = [torch.stack([logits[:, label] for label in group], dim=1).logsumexp(dim=1) for group in groups]
     return torch.stack(merged, dim=1)
 
 

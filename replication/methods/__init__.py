@@ -107,6 +107,19 @@ class Panel:
 
 
 @dataclass(frozen=True)
+class Diagnosis:
+    """What a system has to say about its runs below a table, from what its passes told while they were measured.
+
+    sentences: "module:function" with (runs: row of the table -> bucket -> name -> mean over its images) -> list of
+        sentences; the names are those of `Diagnosed.inpaint_with_diagnostics`. Its module imports no torch.
+    tables: numbers of the tables of the system's paper below which it is printed.
+    """
+
+    sentences: str
+    tables: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Inside:
     """One test pair through one trained run: what a panel is given.
 
@@ -137,6 +150,7 @@ class Method:
     needs: fields beyond image and mask without which its runs cannot complete a face, such as "exemplar".
     curves: scalars of its histories that `dvc plots` shows.
     panels: pictures of the inside of a run, beside those that are drawn of every Trace.
+    diagnosis: what is printed below tables about how its runs work; None for systems that tell nothing.
     training_panel: "module:function" with (trained: TrainedRun, faces: FaceStore) -> Figure: what a freshly trained run
         makes of test faces of its data set. None for systems whose runs complete faces, which show that.
     """
@@ -154,6 +168,7 @@ class Method:
     curves: tuple[str, ...] = ()
     panels: tuple[Panel, ...] = ()
     training_panel: str | None = None
+    diagnosis: Diagnosis | None = None
 
     def part(self, name: str) -> Part:
         """A part by name."""
@@ -261,6 +276,17 @@ class Inpainter(Protocol):
 
     def features(self, batch: Mapping[str, Any], seeds: Sequence[int]) -> Trace:
         """The named tensors of the pass that `inpaint` makes of the same batch and seeds, for inspection."""
+
+
+class Diagnosed(Inpainter, Protocol):
+    """An Inpainter that tells how a pass worked; the evaluation keeps the means of it beside the metrics."""
+
+    def inpaint_with_diagnostics(
+        self, batch: Mapping[str, Any], seeds: Sequence[int]
+    ) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """What `inpaint` returns for the same batch and seeds, and numbers by name, (B,) each, a value an image; NaN
+        where an image has none. Names are the same for every batch.
+        """
 
 
 KINDS = ("picture", "mask", "labels", "map", "matrix", "vectors", "flags", "scalar")

@@ -113,6 +113,7 @@ def _check(folder: str, one: Method, found: Mapping[str, Method]) -> None:
     if not own or len(set(own)) < len(own):
         raise InputError(f"{where}: a method has at least one part, and each has a name of its own (here: {own})")
     drawn = [panel.draw for panel in one.panels] + ([one.training_panel] if one.training_panel else [])
+    drawn += [one.diagnosis.sentences] if one.diagnosis else []
     for module in (one.module, *(part.module for part in one.parts), *(each.partition(":")[0] for each in drawn)):
         if not _exists(module):
             raise InputError(f"{where}: the module {module} does not exist")

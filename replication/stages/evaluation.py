@@ -69,6 +69,10 @@ def over_seeds(measured: list[dict[str, Any]]) -> dict[str, Any]:
             left_out.setdefault(metric, reason if everywhere else f"{reason} (seed {seed})")
     if left_out:
         block["protocol"] = first["protocol"] | {"left_out": left_out}
+    if told := [training["diagnostics"] for training in trainings if "diagnostics" in training]:
+        block["diagnostics"] = {
+            b: {name: round(fmean(one[b][name] for one in told), DECIMALS) for name in told[0][b]} for b in told[0]
+        }
     if len(measured) > 1:
         block["weights_sha256"] = [training["weights_sha256"] for training in trainings]
         block["per_seed"] = {

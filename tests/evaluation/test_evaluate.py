@@ -130,6 +130,24 @@ def test_metrics_file_has_the_agreed_form(evaluated, tmp_path):
     assert json.loads((tmp_path / "full.json").read_text()) == metrics
 
 
+class Telling(Smear):
+    """Tells the share of the hole of each image."""
+
+    def inpaint_with_diagnostics(self, batch, seeds):
+        return self.inpaint(batch, seeds), {"hole": batch["mask"].mean((1, 2, 3))}
+
+
+def test_what_a_method_tells_of_its_passes_is_kept_and_moves_no_number(evaluated, data, tmp_path):
+    metrics, results = evaluated
+    told = _evaluate(data, tmp_path / "full", inpainter=Telling())
+    diagnostics = told["made_by"][0].pop("diagnostics")
+    assert told == metrics and "diagnostics" not in metrics["made_by"][0]
+    for bucket in BUCKETS:
+        assert diagnostics[bucket] == {"hole": pytest.approx(results.bucket(bucket)["ratio"].mean(), abs=1e-6)}
+    kept = read_results(tmp_path / "full").card["metrics"]["made_by"][0]["diagnostics"]
+    assert kept == diagnostics
+
+
 def test_errors_grow_with_the_hole(evaluated):
     # ShowFace claim C24, a check of the evaluator itself
     metrics, _ = evaluated

@@ -124,6 +124,25 @@ def test_known_any_falls_back_when_a_sample_has_no_known_patch(fused, hole):
     assert (weights[1] == 0).any()
 
 
+@pytest.mark.parametrize("options", [{}, {"similarity": "cosine"}])
+def test_uniform_attention_takes_the_mean_of_all_keys_that_count(fused, hole, options):
+    m = mining(attention="uniform", **options)
+    out, weights = m(fused, hole)
+    torch.testing.assert_close(weights, torch.full_like(weights, 1 / COUNT))
+    mean = unfold_patches(m.value(fused), PATCH).mean(1, keepdim=True).expand(-1, COUNT, -1)
+    torch.testing.assert_close(out, fused + hole * fold_patches(mean, PATCH, SIDE, SIDE), rtol=1e-4, atol=1e-5)
+    whole = unfold_patches(hole, PATCH).amin(-1) == 1
+    known = mining(attention="uniform", key_mask="known_any", **options).attention(fused, hole)
+    expected = (~whole).float() / (~whole).sum(1, keepdim=True)
+    torch.testing.assert_close(known, expected[:, None].expand_as(known))
+
+
+def test_uniform_attention_teaches_the_queries_nothing_and_the_values_all_the_same(fused, hole):
+    m = mining(attention="uniform")
+    m(fused, hole)[0].square().sum().backward()
+    assert not m.query.weight.grad.any() and not m.key.weight.grad.any() and m.value.weight.grad.any()
+
+
 def test_gradient_reaches_the_input_and_all_branches(fused, hole):
     m = mining()
     fused.requires_grad_(True)

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from replication import distributed
-from replication.layers.memory import DisentangledMemory, perplexity
+from replication.layers.memory import DisentangledMemory, perplexity, relative_norm, slots_hit
 
 CLASSES, SLOTS, CHANNELS = 5, 6, 8
 
@@ -60,8 +60,8 @@ def test_sizes_of_table_4(slots, count, shared):
 # Start
 
 
-def test_slots_start_as_unit_directions_scaled_once_to_the_mean_norm_of_v():
-    m = memory(started=False, decay=1.0)
+def test_random_slots_start_as_unit_directions_scaled_once_to_the_mean_norm_of_v():
+    m = memory(started=False, decay=1.0, start="random")
     directions = m.slots.clone()
     torch.testing.assert_close(directions.norm(dim=-1), torch.ones(CLASSES, SLOTS))
     query, value, visible = batch()
@@ -73,8 +73,9 @@ def test_slots_start_as_unit_directions_scaled_once_to_the_mean_norm_of_v():
     torch.testing.assert_close(m.slots, directions * norm)
 
 
-def test_a_first_batch_without_visible_classes_leaves_the_slots():
-    m = memory(started=False)
+@pytest.mark.parametrize("start", ["random", "data"])
+def test_a_first_batch_without_visible_classes_leaves_the_slots(start):
+    m = memory(started=False, start=start)
     before = m.slots.clone()
     query, value, _ = batch()
     m.update(query, value, torch.zeros(3, CLASSES, dtype=torch.bool))
@@ -123,6 +124,41 @@ def test_a_class_that_is_seen_late_leaves_the_slots_that_others_wrote():
     assert m.started.all() and torch.equal(m.slots[0, written], before)
     rest = m.slots[0, SLOTS : 2 * SLOTS][~written[SLOTS : 2 * SLOTS]]
     assert len(rest) and not torch.allclose(rest.norm(dim=-1), torch.ones(len(rest)))  # these were placed by the data
+
+
+@pytest.mark.parametrize("slots", [32, 128, 512])
+def test_random_slots_leave_a_read_without_length_and_the_start_by_data_does_not(slots):
+    """The mean of m directions of length 1 is about 1/sqrt(m) long, and equation 4 reads little else."""
+    query, value = torch.randn(8, CLASSES, 64), torch.randn(8, CLASSES, 64) / 4 + torch.randn(CLASSES, 64)
+    norms = {}
+    for start in ("random", "data"):
+        m = DisentangledMemory(CLASSES, slots, 64, start=start)
+        m.update(query, value, everyone(8))
+        norms[start] = relative_norm(m.read(query, everyone(8))[0], value, everyone(8)).item()
+    assert norms["random"] < 1.5 / math.sqrt(slots) + 0.05 and 0.85 < norms["data"] < 1.1
+    assert DisentangledMemory(CLASSES, slots, 64).start == "data"
+
+
+def test_slots_ever_hit_are_counted():
+    m = memory(decay=0.9)
+    query = m.slots[:, 1][None].clone()
+    visible = everyone(1)
+    visible[:, 4] = False  # a class never written is left out
+    assert [m.update(query, query, visible)["memory_slots_hit"].item() for _ in range(3)] == [1, 1, 1]
+    assert m.update(m.slots[:, 3][None].clone(), query, visible)["memory_slots_hit"] == 2
+    assert m.update(query, query, everyone(1))["memory_slots_hit"].item() == pytest.approx((4 * 2 + 1) / 5)
+    assert slots_hit(torch.zeros(2, 3)) == 0
+    shared = DisentangledMemory(CLASSES, SLOTS, CHANNELS, shared=True)
+    assert shared.update(*batch()[:2], everyone(3))["memory_slots_hit"] == (shared.hits > 0).sum()
+
+
+def test_the_norm_of_reads_is_taken_relative_to_that_of_visible_values():
+    read, value = torch.randn(2, CLASSES, CHANNELS), torch.randn(2, CLASSES, CHANNELS)
+    visible = torch.rand(2, CLASSES) < 0.6
+    expected = read[visible].norm(dim=-1).sum() / value[visible].norm(dim=-1).sum()
+    torch.testing.assert_close(relative_norm(read, value, visible), expected)
+    assert relative_norm(3 * value, value, visible).item() == pytest.approx(3)
+    assert relative_norm(read, value, torch.zeros_like(visible)) == 0
 
 
 def test_perplexity_of_writes():
@@ -209,13 +245,12 @@ def test_invisible_rows_count_for_nothing():
 
 def test_ranks_add_up_to_the_joint_batch(monkeypatch):
     """Two ranks, simulated: each all-reduce returns the sum of both ranks' tensors."""
-    joint, alone = memory(started=False), memory(started=False)
+    joint, alone, other = (memory(started=False, start="random") for _ in range(3))
     alone.load_state_dict(joint.state_dict())
     query, value, visible = batch(4)
     joint.update(query, value, visible)
 
     sent: list[torch.Tensor] = []
-    other = memory(started=False)
     other.load_state_dict(alone.state_dict())
     norms, theirs_visible = value.norm(dim=-1)[2:], visible[2:].float()
     first = [(value[2:] * theirs_visible[..., None]).sum(0)]

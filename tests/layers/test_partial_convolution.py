@@ -114,3 +114,39 @@ def test_counts_stay_exact_under_autocast():
 def test_the_box_of_ones_is_in_no_checkpoint():
     layer = PartialConv2d((2, 3), 4, 3, bias=True)
     assert set(layer.state_dict()) == {"conv.weight", "bias"}
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("mask_dtype", [None, torch.float32])
+def test_forward_and_backward_in_other_precisions(x, dtype, mask_dtype):
+    layer = filled_bias(PartialConv2d(3, 4, 3, padding=1, bias=True))
+    mask = half_mask(x)
+    expected, expected_mask = layer([x], [mask])
+    expected.square().mean().backward()
+    gradient = layer.conv.weight.grad
+    layer.zero_grad()
+    layer.to(dtype)
+    out, new = layer([x.to(dtype)], [mask.to(mask_dtype or dtype)])
+    assert out.dtype == dtype and layer.box.dtype == torch.int32
+    rough = {"rtol": 0.05, "atol": 0.05} if dtype.itemsize == 2 else {"rtol": 1e-5, "atol": 1e-6}
+    torch.testing.assert_close(out.float(), expected, **rough)
+    torch.testing.assert_close(new.float(), expected_mask)
+    out.square().mean().backward()
+    assert layer.conv.weight.grad.dtype == dtype
+    torch.testing.assert_close(layer.conv.weight.grad.float(), gradient, **rough)
+
+
+def test_gradients_in_float64():
+    torch.manual_seed(0)
+    layer = filled_bias(PartialConv2d((2, 1), 2, 3, padding=1, bias=True)).double()
+    a, b = (torch.randn(1, c, 4, 5, dtype=torch.float64, requires_grad=True) for c in (2, 1))
+    masks = [half_mask(a, 0.6).double(), half_mask(b, 0.3).double()]
+    assert torch.autograd.gradcheck(lambda a, b: layer([a, b], masks)[0], (a, b))
+
+
+def test_counts_stay_exact_in_a_layer_of_bfloat16():
+    """515 is 516 in bfloat16; an all-valid window is an ordinary convolution all the same."""
+    layer = PartialConv2d(515, 1, 3).bfloat16()
+    x = torch.ones(1, 515, 3, 3, dtype=torch.bfloat16)
+    assert layer.box.flatten().unique().tolist() == [515]
+    assert torch.equal(layer([x], [torch.ones(1, 1, 3, 3)])[0], F.conv2d(x, layer.conv.weight))

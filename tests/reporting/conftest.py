@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from replication.papers import load_tables
 from replication.reporting.placement import rows_of
 
 BUCKETS = {"1-20%": 0.1, "20-40%": 0.3, "40-60%": 0.5}
-RUNS = sorted(set(rows_of("showface").values()))
+PRINTED = {(n, d, m) for n, t in load_tables("showface").items() for d, m in zip(t.dataset, t.method, strict=True)}
+RUNS = sorted({run for row, run in rows_of("showface").items() if row in PRINTED})
 
 
 def metrics_file(name: str, *, quality: float = 1.0, frechet: str = "FD", **changes) -> dict:

@@ -73,3 +73,12 @@ def test_what_every_training_lacks_is_left_out_without_a_seed(order):
     assert merged["eyes"] == {"PSNR": 21.0}
     left_out = merged["made_by"][0]["protocol"]["left_out"]
     assert left_out == {"LPIPS": "no weights", "U_DS": "not converged (seed 1)"}
+
+
+def test_what_the_trainings_told_of_themselves_is_a_mean():
+    both = [measured(0, 20.0), measured(1, 22.0)]
+    assert "diagnostics" not in evaluation.over_seeds(both)["made_by"][0]
+    for one, read in zip(both, (100.0, 120.5), strict=True):
+        one["made_by"][0]["diagnostics"] = {"eyes": {"slots_read": read, "slots": 128.0}}
+    told = evaluation.over_seeds(both)["made_by"][0]["diagnostics"]
+    assert told == {"eyes": {"slots_read": 110.25, "slots": 128.0}}

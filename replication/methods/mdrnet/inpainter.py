@@ -15,6 +15,7 @@ from replication.layers.pasting import composite, hide
 from replication.methods import ONLY_PART, TrainedRun
 from replication.methods.mdrnet.first_stage import FrozenFirstStage, open_first_stage
 from replication.methods.mdrnet.network import MDRNet, classes_of
+from replication.methods.mdrnet.spread import spread
 from replication.methods.mdrnet.trace import MDRNetTrace
 
 if TYPE_CHECKING:
@@ -56,10 +57,18 @@ class MDRNetInpainter:
     @torch.no_grad()
     def inpaint(self, batch: Mapping[str, Any], seeds: Sequence[int]) -> Tensor:
         """Completed images (B,3,H,W) in [-1,1]."""
+        return self.inpaint_with_diagnostics(batch, seeds)[0]
+
+    @torch.no_grad()
+    def inpaint_with_diagnostics(
+        self, batch: Mapping[str, Any], seeds: Sequence[int]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The same, and how sharply the pass chose among slots and patches: see `spread.spread`."""
         image, mask = batch["image"], batch["mask"]
         coarse, labels = self.first_stage(image, mask)
-        raw = self.network(coarse, classes_of(labels), mask).raw
-        return composite(raw, image, mask)
+        classes = classes_of(labels)
+        passed = self.network(coarse, classes, mask)
+        return composite(passed.raw, image, mask), spread(replace(passed, classes=classes))
 
     @torch.no_grad()
     def features(self, batch: Mapping[str, Any], seeds: Sequence[int]) -> MDRNetTrace:

@@ -1,6 +1,6 @@
 """MDRNets (Wu et al. 2022, ShowFace): a coarse face refined under control of a memory."""
 
-from replication.methods import ONLY_PART, Method, Panel, Part
+from replication.methods import ONLY_PART, Diagnosis, Method, Panel, Part
 from replication.methods.mdrnet.settings import MDRNetSettings
 
 _FIRST_STAGE = ("parser", "pconv:coarse.run", "pconv:coarse.for_ffhq")
@@ -36,4 +36,5 @@ METHOD = Method(
         Panel("error", "Error per pixel", f"{_PANELS}:error"),
     ),
     opens=_FIRST_STAGE,
+    diagnosis=Diagnosis("replication.methods.mdrnet.inertness:sentences", tables=(2, 4)),
 )

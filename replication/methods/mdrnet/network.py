@@ -21,7 +21,7 @@ from replication.data.labels import TO_14
 from replication.layers.correlation_mining import MaskedCorrelationMining
 from replication.layers.gated_convolution import GatedConv2d, GatedResBlock
 from replication.layers.initial_weights import draw_seed, initialise_normal, standard_normal
-from replication.layers.memory import DisentangledMemory
+from replication.layers.memory import DisentangledMemory, relative_norm
 from replication.layers.region_pooling import broadcast_regions, region_pool
 from replication.layers.spade import SPADEResBlock, instance_norm
 from replication.methods.mdrnet.settings import MDRNetSettings
@@ -145,6 +145,7 @@ class MDRNet(nn.Module):
             if update_memory:
                 entropy = torch.special.entr(weights.detach()).sum(-1)
                 log["memory_entropy"] = (entropy * present).sum() / present.sum().clamp(min=1)
+                log["memory_read_norm"] = relative_norm(read, value, visible)
             hole_features = broadcast_regions(read.to(style.dtype), regions)
             known_features = broadcast_regions(value.to(style.dtype), regions)
             fused = torch.where(hole > 0.5, hole_features, known_features)

@@ -35,7 +35,7 @@ class Memory(Settings):
     shared: bool = Field(False, description="one block for all classes (Table 4)")
     temperature: Positive = Field(1.0, description="divides the similarity of equation 4; 1 is the paper's text")
     read: Literal["softmax", "class_mean"] = "softmax"
-    start: Literal["random", "data"] = "random"
+    start: Literal["random", "data"] = Field("data", description="where the slots begin; random: of any direction")
 
 
 class Mining(Settings):
@@ -44,6 +44,7 @@ class Mining(Settings):
     similarity: Literal["dot", "cosine"] = "dot"
     scale: Positive = Field(10.0, description="factor of the cosine similarity")
     key_mask: Literal["none", "known_any"] = "none"
+    attention: Literal["softmax", "uniform"] = Field("softmax", description="uniform: the same weight for every patch")
 
 
 class Losses(Settings):

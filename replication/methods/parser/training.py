@@ -68,7 +68,10 @@ def hard_example_cross_entropy(logits: Tensor, labels: Tensor, threshold: float 
     count = hard.sum()
     # Both means are computed: choosing by value would make a GPU wait for the count.
     mean_hard = (losses * hard).sum() / count.clamp(min=1)
-    return torch.where(count > least, mean_hard, losses.topk(least).values.mean())
+    # Sorted stably, not by `topk`: where equal losses stand on both sides of the limit, it is the pixels that come
+    # first that count, and get the gradient.
+    hardest = losses.sort(descending=True, stable=True).values[:least]
+    return torch.where(count > least, mean_hard, hardest.mean())
 
 
 class ParserTraining(Trainable):

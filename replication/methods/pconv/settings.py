@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -14,13 +14,16 @@ from replication.settings import Count, Positive, Settings, Weight
 
 
 class PConvWeights(Settings):
-    """Weights of the PConv loss (Liu et al. 2018, section 3.3); `style` applies to output and composite each."""
+    """The PConv loss (Liu et al. 2018, section 3.3): its weights, of which `style` applies to output and composite
+    each, and the pixels that its L1 and TV terms compare.
+    """
 
     valid: Weight = 1.0
     hole: Weight = 6.0
     perceptual: Weight = 0.05
     style: Weight = 120.0
     total_variation: Weight = 0.1
+    pixels: Literal["whitened", "unit"] = Field("whitened", description="ImageNet's whitening, or pixels in [0, 1]")
 
 
 class PConvSettings(MethodSettings):

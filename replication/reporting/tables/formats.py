@@ -18,6 +18,7 @@ from replication.atomic import write_text
 from replication.drawing.escaping import html_text, latex_text, markdown_row, markdown_text
 from replication.evaluation.verdicts import Standing
 from replication.reporting.tables.captions import LEGEND, change_sentence, header_lines
+from replication.reporting.tables.notes import notes_html, notes_latex, notes_markdown
 from replication.reporting.tables.results import DIGITS, METRICS, NOT_PRINTED, Metric, ResultTable
 
 
@@ -132,6 +133,7 @@ def to_markdown(table: ResultTable) -> str:
     if changes is not None:
         parts.append(f"### Change against {markdown_text(table.layout.against or '')}")
         parts += [markdown_text(change_sentence(table)), _grid_markdown(changes)]
+    parts += notes_markdown(table)
     return "\n\n".join(parts) + "\n"
 
 
@@ -171,7 +173,7 @@ def to_html(table: ResultTable) -> str:
     changes = change_grid(table)
     if changes is not None:
         parts.append(_grid_html(changes, change_sentence(table)))
-    parts += ["</div>", "</section>"]
+    parts += ["</div>", *notes_html(table), "</section>"]
     return "\n".join(parts) + "\n"
 
 
@@ -254,7 +256,7 @@ def to_latex(table: ResultTable) -> str:
     if changes is not None:
         sentence = rf"\parbox{{\linewidth}}{{\footnotesize {latex_text(change_sentence(table))}}}"
         parts += [r"\par\medskip", sentence, r"\par\smallskip", _grid_latex(changes)]
-    parts.append(r"\end{table*}")
+    parts += [*notes_latex(table), r"\end{table*}"]
     return "\n".join(parts) + "\n"
 
 

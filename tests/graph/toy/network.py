@@ -10,6 +10,7 @@ import torch
 from replication.methods.toy.mean import open_part
 from torch import Tensor, nn
 
+from replication.layers.noise import normal_like
 from replication.layers.pasting import composite, hide
 from replication.methods import ONLY_PART, Task, Trace, TrainedRun, Training, tensor
 from replication.training.trainable import Trainable
@@ -39,7 +40,7 @@ class ToyTraining(Trainable):
 
     def training_step(self, batch: dict, update) -> dict[str, Tensor]:
         image, mask = batch["image"], batch["mask"]
-        loss = (self.network(image, mask, self.noise * torch.randn_like(mask)) - image).abs().mean()
+        loss = (self.network(image, mask, self.noise * normal_like(mask)) - image).abs().mean()
         update("network", loss)
         return {"loss": loss.detach()}
 

@@ -200,8 +200,10 @@ def test_only_update_memory_writes_and_evaluation_is_repeatable():
     assert not torch.equal(before["memory.slots"], network.memory.slots)
     assert network.memory.hits.sum() - before["memory.hits"].sum() == out.visible.sum()
     logged = {key.removeprefix("memory_") for key in out.log}
-    assert logged == {"agreement", "drift", "entropy", "perplexity"}
+    assert logged == {"agreement", "drift", "entropy", "perplexity", "read_norm", "slots_hit"}
     assert 0 < out.log["memory_entropy"] <= math.log(SLOTS) + 1e-6
+    norms = [(x.norm(dim=-1) * out.visible).sum() for x in (out.read, out.value)]
+    torch.testing.assert_close(out.log["memory_read_norm"], (norms[0] / norms[1]).detach())
 
 
 @pytest.mark.parametrize("tensor", ["read", "value", "guide"])

@@ -45,7 +45,8 @@ def test_one_step_moves_generator_discriminator_and_memory():
     scalars = one_step(trainable)
     for name, parameter in trainable.named_parameters():
         assert (before[name] != parameter).any(), name
-    memory_scalars = {f"memory_{name}" for name in ("agreement", "drift", "entropy", "perplexity")}
+    names = ("agreement", "drift", "entropy", "perplexity", "read_norm", "slots_hit")
+    memory_scalars = {f"memory_{name}" for name in names}
     assert set(scalars) == TERMS | {"discriminator", "generator"} | memory_scalars
     assert not any(value.requires_grad or value.dim() for value in scalars.values())
     memory = trainable.generator.memory

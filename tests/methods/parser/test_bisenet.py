@@ -168,6 +168,17 @@ def test_hard_examples_only():
     assert float(loss) == pytest.approx(sum(easy) / 2, rel=1e-5)
 
 
+@pytest.mark.parametrize("side", [4, 16, 64])
+def test_of_equally_hard_pixels_the_first_ones_count(side):
+    """All are equally easy; the sixteenth that counts is the first in reading order, whatever a sort does with ties."""
+    logits = torch.zeros(1, 2, side, side)
+    logits[:, 0] = 3.0
+    logits.requires_grad_(True)
+    hard_example_cross_entropy(logits, torch.zeros(1, side, side, dtype=torch.int64)).backward()
+    learned = logits.grad[0, 0].flatten() != 0
+    assert learned.nonzero().flatten().tolist() == list(range(side * side // 16))
+
+
 @pytest.mark.parametrize(("optimizer", "lr"), [("adam", 1e-2), ("sgd", 1e-2)])
 def test_training_learns_labels_and_follows_its_schedule(optimizer, lr):
     torch.manual_seed(0)
