@@ -36,6 +36,12 @@ def code_commit() -> str:
     return (commit or "none") + ("+changes" if changed else "")
 
 
+def refusal() -> str | None:
+    """Why git does not answer in the current folder, in its own words; None if it does."""
+    run = subprocess.run(["git", "rev-parse", "--git-dir"], capture_output=True, text=True)
+    return git_reason(run.stderr) if run.returncode else None
+
+
 def git_reason(stderr: str | bytes) -> str:
     """Why git refused, in its own words: one line, with the command that it proposes for a folder of another owner."""
     text = stderr.decode(errors="replace") if isinstance(stderr, bytes) else stderr
