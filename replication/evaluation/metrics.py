@@ -256,10 +256,10 @@ METRICS: dict[str, Metric] = {
             window=f"{_GAUSSIAN}, at each of {len(SCALE_WEIGHTS)} scales",
             weights=f"scales, fine to coarse: {', '.join(map(str, SCALE_WEIGHTS))}",
             smallest_side=MS_SSIM_SMALLEST_SIDE,
-            differs="pytorch-msssim 1.0.0 pads odd sides with zeros when it halves them: 0.639 where this has 0.652 for "
-            "a face of 178 x 178 with its middle quarter filled by its mean colour; equal where every scale is even, "
-            "as at 256 x 256. torchmetrics 1.9.0 averages the mirrored border at the coarsest scale: 0.622 for 0.537 at "
-            "256 x 256. The `ms_ssim` of pyiqa 0.1.16 is of the luma: 0.920 for 0.869 with noise of 20 levels.",
+            differs="pytorch-msssim 1.0.0 pads odd sides with zeros when it halves them: 0.639 where this has 0.652 "
+            "for a face of 178 x 178 with its middle quarter filled by its mean colour; equal where every scale is "
+            "even, as at 256 x 256. torchmetrics 1.9.0 averages the mirrored border at the coarsest scale: 0.622 for "
+            "0.537 at 256 x 256. The `ms_ssim` of pyiqa 0.1.16 is of the luma: 0.920 for 0.869 with noise of 20.",
             compute=lambda completed, truth, mask: ms_ssim(completed, truth),
         ),
         Metric(
