@@ -15,6 +15,7 @@ from pathlib import Path
 
 from replication.doctor.findings import MISSING, NOTE, OK, Finding
 from replication.errors import InputError
+from replication.history.commit import refusal
 
 PROJECT = "face-inpainting-replication"
 OLDEST_PYTHON = (3, 11)
@@ -178,7 +179,7 @@ def kernel() -> Iterable[Finding]:
 
 
 def repository() -> Iterable[Finding]:
-    """Whether `dvc repro` finds a repository here."""
+    """Whether `dvc repro` finds a repository here, and git answers in it."""
     here = Path.cwd()
     under_git = next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), None)
     without_scm = _config_says_no_scm(here / ".dvc")
@@ -187,6 +188,9 @@ def repository() -> Iterable[Finding]:
         yield Finding("git", MISSING, "this is not a git repository, which DVC needs", mend)
     elif shutil.which("git") is None:
         yield Finding("git", NOTE, "git is not installed: results will not name their commit", "install git")
+    elif under_git is not None and (said := refusal()):
+        text = f"git refuses this folder: {said}\nrecords of results will name no commit, and `diff` will not work"
+        yield Finding("git", NOTE, text, "mend what git names, as the user who runs `make repro`")
     else:
         yield Finding("git", OK, f"repository {under_git or 'not used (core.no_scm)'}")
     if util.find_spec("dvc") is None:

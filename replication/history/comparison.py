@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ from replication.evaluation.changes import measured_change, stored_change
 from replication.evaluation.metrics import METRICS
 from replication.evaluation.sample import FRECHET, Sample
 from replication.evaluation.verdicts import Change, Judgement, judge
-from replication.history.revisions import MissingResults, Revision, buckets, in_one_layout, made_by, open_revision
+from replication.history.cached_results import buckets, same_number
+from replication.history.revisions import MissingResults, Revision, in_one_layout, made_by, open_revision
 from replication.reporting.changes.page import to_page
 from replication.reporting.changes.rows import (
     ABSENT,
@@ -60,6 +62,7 @@ def compare(old: Revision, new: Revision) -> RevisionChanges:
     gaps: list[Gap] = []
     rows: list[tuple[_Pair, str, str, Change | None, tuple[str, ...]]] = []
     origins: dict[tuple[str, str], list[str]] = {}
+    missing: dict[str, Counter[str]] = {}
     for run in sorted({*before, *after}, key=_natural):
         if run not in before or run not in after:
             only = f"added: only in {new.place}" if run in after else f"removed: only in {old.place}"
@@ -75,12 +78,15 @@ def compare(old: Revision, new: Revision) -> RevisionChanges:
         if reason := pair.incomparable():
             gaps.append(Gap(reason, run))
             continue
-        comparable, missing = pair.numbers()
-        gaps += missing
+        comparable, left_out = pair.numbers()
+        gaps += left_out
         same = all(pair.old.values[bucket][metric] == pair.new.values[bucket][metric] for bucket, metric in comparable)
         for bucket, metric in comparable:
             rows.append((pair, bucket, metric, *((None, ()) if same else pair.change(bucket, metric))))
+        for why, numbers in pair.missing.items():
+            missing.setdefault(why, Counter())[run] += numbers
         pair.forget()
+    unrun = [_unrun(revision) for revision in (old, new)]
     parameters, layouts = in_one_layout(old.parameters, new.parameters)
     judged = iter(judge([change for *_, change, _ in rows if change is not None]))
     return RevisionChanges(
@@ -90,7 +96,11 @@ def compare(old: Revision, new: Revision) -> RevisionChanges:
         origins=tuple(Origin(*makers, tuple(names)) for makers, names in origins.items()),
         parameters=_changed(*parameters),
         data=_changed(old.prepared, new.prepared),
-        unrun=tuple(text for revision in (old, new) for text in _unrun(revision)),
+        unrun=tuple(text for texts in unrun for text in texts),
+        edited=any(texts for revision, texts in zip((old, new), unrun, strict=True) if revision.commit is None),
+        unpaired=tuple(
+            f"Not paired: {runs.total()} numbers of {', '.join(runs)}: {why}" for why, runs in missing.items()
+        ),
         rows=tuple(
             pair.row(bucket, metric, change, notes, None if change is None else next(judged))
             for pair, bucket, metric, change, notes in rows
@@ -130,7 +140,7 @@ class _Side:
     def maker(self) -> str:
         """The code that made the numbers: its digest, or in older results the commit that they were stamped with."""
         if code := self.record.get("code"):
-            return f"code {code}"
+            return f"code of digest {code}"
         return f"commit {self.record['commit']}" if "commit" in self.record else "not recorded"
 
     def features(self) -> tuple[Any, ...]:
@@ -167,7 +177,7 @@ class _Side:
             value = sample.value(metric)
         except InputError as error:
             raise MissingResults(f"per-image results of {self.revision.place} cannot be read ({error})") from error
-        if not math.isclose(value, self.values[bucket][metric], rel_tol=1e-5, abs_tol=2e-6):
+        if not same_number(value, self.values[bucket][metric]):
             raise MissingResults(
                 f"per-image results in {self.revision.place} are not those behind its metrics file; "
                 "`dvc checkout` or `dvc repro` there mends it"
@@ -193,6 +203,7 @@ class _Pair:
     def __init__(self, old: _Side, new: _Side) -> None:
         self.old = old
         self.new = new
+        self.missing: Counter[str] = Counter()  # what `change` lacked and how to get it -> for how many numbers
 
     @property
     def makers(self) -> tuple[str, str]:
@@ -276,6 +287,7 @@ class _Pair:
                 samples.append(side.sample(bucket, metric))
             except MissingResults as error:
                 missing.append(str(error))
+                self.missing["; ".join(filter(None, (str(error), error.mend)))] += 1
         if not missing:
             try:
                 found = measured_change(*samples, metric)

@@ -18,6 +18,7 @@ import hashlib
 import json
 import os
 import platform
+import sys
 import time
 from collections.abc import Iterator
 from importlib import metadata
@@ -66,6 +67,8 @@ def recorded(stage: Stage | None) -> Iterator[None]:
     record_path(stage.name).unlink(missing_ok=True)  # of an earlier run: its results go now
     before, began, started = Inputs.read(stage), time.perf_counter(), datetime.datetime.now(datetime.UTC)
     commit = code_commit()  # now: a commit made during the run is not what ran
+    if commit.startswith("unknown"):
+        print(f"{stage.name}: the record names no commit ({commit.removeprefix('unknown: ')})", file=sys.stderr)
     handed = {INPUTS_VARIABLE: before.digest()[:16], COMMIT_VARIABLE: commit}
     earlier = {name: os.environ.get(name) for name in handed}
     os.environ.update(handed)

@@ -3,7 +3,8 @@
 Metrics, `params.yaml` and `dvc.lock` come from git. Parameters are those that the results were made with, as dvc.lock
 has them: `params.yaml` may have been edited since. Per-image results and trained models are not in git: those of a
 revision come out of DVC's cache (or its remote, if one is configured and answers), those of the workspace from
-`data/results` and `data/models`.
+`data/results` and `data/models`. Per-image results that dvc.lock names in vain are looked for by their numbers
+(`cached_results`): a clone that made them again has them under another hash.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from typing import Any
 from replication import paths
 from replication.errors import InputError
 from replication.graph.stages import Stage, expand_stages
-from replication.history.commit import CODE
+from replication.history.cached_results import buckets, fetch_equal
+from replication.history.commit import CODE, git_reason
 from replication.yaml_files import parse_yaml
 
 WORKSPACE = "workspace"
@@ -32,7 +34,11 @@ _PARAMETERS = "params.yaml"
 
 
 class MissingResults(Exception):
-    """Results or models that cannot be had; the message says why and how to get them."""
+    """Results or models that cannot be had; the message says why, and `mend` how to get them where that is long."""
+
+    def __init__(self, message: str, mend: str = "") -> None:
+        super().__init__(message)
+        self.mend = mend
 
 
 class Mixed(str):
@@ -207,7 +213,14 @@ class Revision:
             MissingResults: they are not there.
         """
         path = paths.RESULTS / run
-        folder = self.root / path if self.commit is None else self._fetch(path)
+        if self.commit is None:
+            folder = self.root / path
+        else:
+            try:
+                folder = self._fetch(path)
+            except MissingResults:
+                if (folder := self._equal(run)) is None:
+                    raise
         found = _evaluations(folder)
         if not found:
             raise MissingResults(
@@ -252,17 +265,26 @@ class Revision:
                 logging.getLogger(__name__).debug("fetching %s: %r", path, error)
         if not _evaluations(target):
             self._absent.add(path)
-            raise MissingResults(f"per-image results of {self.place} are not in DVC's cache; {self._hint()}")
+            raise MissingResults(f"per-image results of {self.place} are not in DVC's cache", self._hint())
         return target
+
+    def _equal(self, run: str) -> Path | None:
+        """A copy of per-image results that were made here by another run with the same numbers; None without any."""
+        target = self._temporary() / "equal" / run
+        if target in self._absent:
+            return None
+        if target.exists() or fetch_equal(self.root, run, buckets(self.metrics(run)), target):
+            return target
+        self._absent.add(target)
+        return None
 
     def _hint(self) -> str:
         """How to get results of a revision that are not in the cache."""
-        commit = (self.commit or "")[:7]
+        commit, root = (self.commit or "")[:7], shlex.quote(str(self.root))
         again = (
             f"to make them again: `git worktree add ../at-{commit} {commit}`, and there `dvc cache dir --local "
-            '"$(cd {} && dvc cache dir)"` and `make repro` (photos of your own have to be linked there)'.format(
-                shlex.quote(str(self.root))
-            )
+            f'"$(cd {root} && dvc cache dir)"` and `make repro` (photos of your own have to be linked there); where '
+            "that gives other numbers, as another processor does, commit them there and compare with that commit"
         )
         try:
             from dvc.config import Config
@@ -292,21 +314,23 @@ def open_revision(name: str, root: str | Path = ".") -> Revision:
         InputError: `root` is not in a git repository, or the revision does not exist.
     """
     root = Path(root).resolve()
-    if _git(root, "rev-parse", "--is-inside-work-tree", check=False).stdout.strip() != b"true":
-        raise InputError(f"{root} is not inside a git repository, so there are no revisions to compare")
+    inside = _git(root, "rev-parse", "--is-inside-work-tree", check=False)
+    if inside.stdout.strip() != b"true":
+        raise InputError(f"there are no revisions to compare: git says of {root}: {git_reason(inside.stderr)}")
     run = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}", check=False)
     if run.returncode == 0:
         return Revision(root, name, run.stdout.decode().strip())
     if name == WORKSPACE:
         return Revision(root, name, None)
+    shallow = _git(root, "rev-parse", "--is-shallow-repository", check=False)
+    if shallow.stdout.strip() == b"true":
+        raise InputError(
+            f"revision {name!r} is not in this clone, which is shallow (made with --depth, as in most CI systems); "
+            "`git fetch --unshallow` brings the whole history, `git fetch origin COMMIT` a single commit of it"
+        )
     raise InputError(
         f"revision {name!r} does not exist here; give a commit, a tag, a branch, or {WORKSPACE!r} (see `git log`)"
     )
-
-
-def buckets(metrics: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The buckets of a metrics file, without `made_by`."""
-    return {name: values for name, values in metrics.items() if isinstance(values, dict) and values}
 
 
 def made_by(metrics: Mapping[str, Any]) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def cost_table(records: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
         row = {column: record.get(column) for column in COLUMNS}
         if isinstance(row["parameters"], Mapping):
             row["parameters"] = sum(row["parameters"].values())
-        row["commit"] = str(row["commit"])[:12] if row["commit"] else None
+        row["commit"] = str(row["commit"]).partition(":")[0][:12] if row["commit"] else None
         rows.append(row)
     return pd.DataFrame(rows, columns=list(COLUMNS))
 

@@ -43,8 +43,8 @@ def here(tmp_path, monkeypatch):
 @pytest.fixture
 def checkout(here):
     """A folder in which `dvc repro` could run the profile smoke."""
-    for folder in (".git", ".dvc"):
-        (here / folder).mkdir()
+    subprocess.run(["git", "init", "-q"], cwd=here, check=True)
+    (here / ".dvc").mkdir()
     (here / "dvc.yaml").write_text("stages: {}\n")
     activate_profile("smoke")
     return here
@@ -627,8 +627,13 @@ def test_repositories(here, monkeypatch):
     (here / ".dvc/config").write_text("[core]\n    no_scm = True\n")
     assert states(machine.repository()) == [("git", OK), ("DVC", OK)]
     (here / ".dvc/config").write_text("")
-    (here / ".git").mkdir()
+    subprocess.run(["git", "init", "-q"], check=True)
     assert states(machine.repository()) == [("git", OK), ("DVC", OK)]
+    with monkeypatch.context() as other:
+        other.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+        refused, _ = machine.repository()
+        assert refused.state == NOTE and "detected dubious ownership in repository at" in refused.text
+        assert f"`git config --global --add safe.directory {here}` allows it" in refused.text
     (here / "below").mkdir()
     monkeypatch.chdir(here / "below")
     found = list(machine.repository())

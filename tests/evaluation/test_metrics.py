@@ -33,7 +33,7 @@ def test_catalogue_is_complete():
         assert metric.per_image == (metric.compute is not None or name == "LPIPS")
         data = json.loads(json.dumps(metric.data(), allow_nan=False))
         assert {"definition", "reference", "tolerance", "bounds", "output", "region", "window", "colour"} <= set(data)
-        assert {"data_range", "weights", "better", "unit", "label"} <= set(data)
+        assert {"data_range", "weights", "better", "unit", "label", "differs"} <= set(data)
     assert {name for name, metric in METRICS.items() if metric.region == "hole"} == {"L1_hole_percent", "PSNR_hole"}
 
 

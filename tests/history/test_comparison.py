@@ -122,11 +122,11 @@ def test_without_the_cache_stored_intervals_serve_unpaired(checkout):
     rows = {(row.bucket, row.metric): row for row in found.rows if row.run == "full"}
     assert rows["1-20%", "PSNR"].verdict == CHANCE and rows["1-20%", "PSNR"].basis == "unpaired"
     commit = checkout.git("rev-parse", "--short=7", "HEAD")
-    (note,) = rows["1-20%", "PSNR"].notes
-    assert note.startswith(
-        f"unpaired: per-image results of HEAD ({commit}) are not in DVC's cache; to make them again: "
-    )
-    assert f"`git worktree add ../at-{commit} {commit}`" in note and "dvc pull" not in note  # there is no remote
+    why = f"per-image results of HEAD ({commit}) are not in DVC's cache"
+    assert rows["1-20%", "PSNR"].notes == (f"unpaired: {why}",)
+    (told,) = found.unpaired
+    assert told.startswith(f"Not paired: {len(rows)} numbers of full: {why}; to make them again: ")
+    assert f"`git worktree add ../at-{commit} {commit}`" in told and "dvc pull" not in told  # there is no remote
     # A change that is larger than what the images vary is found without pairs, too.
     checkout.evaluate("full", 3, better=-8)
     assert WORSE in verdicts(diff()) and diff().exit_code() == 1
@@ -220,8 +220,8 @@ def test_parameters_data_and_code_stand_beside(checkout):
     assert [key for key, *_ in found.data] == ["data/prepared/celebahq", "data/prepared/ffhq"]
     assert found.code[1] == found.code[0] + "+changes"
     assert {(origin.old, origin.new) for origin in found.origins} == {
-        ("code c0de1000", "code c0de1000"),
-        ("code c0de2000", "code c0de2000"),
+        ("code of digest c0de1000", "code of digest c0de1000"),
+        ("code of digest c0de2000", "code of digest c0de2000"),
     }
 
 
@@ -245,6 +245,7 @@ def test_parameters_are_those_that_the_results_were_made_with(checkout, capsys):
     out = " ".join(capsys.readouterr().out.split())
     assert "parameters unchanged" in out and "not run methods.toy.mining is false in params.yaml" in out
     assert "slots is 64" in to_page(found) and "slots is 64" in to_markdown(found)
+    assert found.edited and "`make repro` measures" in out
 
     early = checkout.commit("parameters before their results")
     checkout.lock({}, train={"methods.toy": edited["toy"]})
@@ -254,6 +255,7 @@ def test_parameters_are_those_that_the_results_were_made_with(checkout, capsys):
         ("methods.toy.slots", 128, 64),
     ]
     assert all(f"params.yaml of {early[:7]}" in text for text in found.unrun) and len(found.unrun) == 2
+    assert not found.edited and "make repro" not in found.headline()  # nothing can be run in a revision
 
 
 def test_stages_that_were_run_with_different_values(checkout):
@@ -322,8 +324,8 @@ def test_a_revision_from_before_methods_and_runs(checkout, capsys):
         "not compared"
     )
     assert [(origin.old, origin.new) for origin in found.origins] == [
-        ("commit c0deabc", "code c0de1000"),
-        ("commit c0deabc", "code c0de2000"),
+        ("commit c0deabc", "code of digest c0de1000"),
+        ("commit c0deabc", "code of digest c0de2000"),
     ]
     with open_revision("workspace") as new, open_revision(old) as before:
         back = compare(new, before)
@@ -334,7 +336,7 @@ def test_a_revision_from_before_methods_and_runs(checkout, capsys):
 
 def test_results_that_do_not_say_what_made_them(checkout):
     checkout.edit("full", lambda content, record: record.pop("code"))
-    assert ("code c0de1000", "not recorded") in {(origin.old, origin.new) for origin in diff().origins}
+    assert ("code of digest c0de1000", "not recorded") in {(origin.old, origin.new) for origin in diff().origins}
 
 
 @pytest.mark.parametrize(
@@ -479,7 +481,29 @@ def test_a_revision_without_results(checkout, capsys):
 def test_no_git_repository(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert refused(capsys) == f"{tmp_path} is not inside a git repository, so there are no revisions to compare"
+    assert refused(capsys) == (
+        f"there are no revisions to compare: git says of {tmp_path}: not a git repository (or any of the parent "
+        "directories): .git"
+    )
+
+
+def test_a_folder_that_git_refuses_as_another_owners(checkout, monkeypatch, capsys):
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    said = refused(capsys)
+    assert "detected dubious ownership in repository" in said and "git repository, so" not in said
+    assert f"`git config --global --add safe.directory {checkout.root}` allows it" in said
+
+
+def test_a_shallow_clone_says_that_it_is_one(checkout, tmp_path, monkeypatch, capsys):
+    checkout.evaluate("full", 3)
+    checkout.commit("more")
+    checkout.git("clone", "-q", "--depth", "1", f"file://{checkout.root}", str(tmp_path / "shallow"))
+    monkeypatch.chdir(tmp_path / "shallow")
+    said = refused(capsys, "HEAD~1", "HEAD")
+    assert said.startswith("revision 'HEAD~1' is not in this clone, which is shallow")
+    assert "`git fetch --unshallow` brings the whole history" in said
+    Checkout(tmp_path / "shallow", new=False).git("fetch", "-q", "--unshallow")
+    assert main(["diff", "HEAD~1", "HEAD"]) == 0
 
 
 def test_a_repository_without_commits(tmp_path, monkeypatch, capsys):
@@ -508,19 +532,86 @@ def test_files_are_written(cached, tmp_path, capsys):
     assert main(["diff", "--all"]) == 0 and capsys.readouterr().out.count("= unchanged") == len(BUCKETS) * len(REPORTED)
 
 
+def dvc(root, *arguments: str) -> None:
+    environment = os.environ | {"DVC_NO_ANALYTICS": "1"}
+    subprocess.run(
+        [sys.executable, "-m", "dvc", *arguments], cwd=root, check=True, capture_output=True, env=environment
+    )
+
+
+COPY = "cp -r made/full data/results/ && cp made/full.json reports/metrics/"
+"""What the stage of `cloned` does: results are drawn beforehand, into the folder that it depends on."""
+
+
+def draw(checkout: Checkout, training: int, stamp: str, **options) -> None:
+    """What the stage is to make: results of network number `training`, whose cards bear a stamp."""
+    shutil.rmtree(checkout.root / "data/results", ignore_errors=True)
+    checkout.evaluate("full", training, **options)
+    for card in checkout.root.glob("data/results/full/seed_*/card.json"):
+        content = json.loads(card.read_text())
+        content["metrics"]["made_by"][0]["code"] = stamp
+        card.write_text(json.dumps(content))
+    checkout.edit("full", lambda content, record: record.update(code=stamp))
+    shutil.rmtree(checkout.root / "made", ignore_errors=True)
+    shutil.move(checkout.root / "data/results/full", checkout.root / "made/full")
+    shutil.move(checkout.metrics("full"), checkout.root / "made/full.json")
+
+
+@pytest.fixture
+def cloned(tmp_path, monkeypatch):
+    """A fresh clone of a repository whose committed results DVC has made: without its cache."""
+    origin = Checkout(tmp_path / "origin")
+    (origin.root / ".gitignore").write_text("/data/\n/made/\n")
+    dvc(origin.root, "init", "-q")
+    (origin.root / "dvc.lock").unlink()
+    outs = ["data/results/full", {"reports/metrics/full.json": {"cache": False}}]
+    origin.write("dvc.yaml", {"stages": {"evaluate": {"cmd": COPY, "deps": ["made"], "outs": outs}}})
+    draw(origin, 1, "older code")
+    dvc(origin.root, "repro", "-q")
+    origin.commit()
+    origin.git("clone", "-q", str(origin.root), str(tmp_path / "clone"))
+    monkeypatch.chdir(tmp_path / "clone")
+    return Checkout(tmp_path / "clone", new=False)
+
+
+def test_a_fresh_clone_finds_equal_results_by_their_numbers(cloned, capsys):
+    """Clone, make everything, change one thing, make everything, compare: what the first time made is behind HEAD."""
+    draw(cloned, 1, "the code of today")
+    dvc(cloned.root, "repro", "-q")
+    assert cloned.git("diff", "--name-only").split() == ["dvc.lock", "reports/metrics/full.json"]  # the stamp alone
+    draw(cloned, 3, "the code of today", better=0.3)
+    dvc(cloned.root, "repro", "-q")
+    found = diff()
+    assert found.unpaired == () and {row.basis for row in found.rows} == {"paired"} and verdicts(found) == {IMPROVED}
+
+    for path in cloned.root.glob(".dvc/cache/files/md5/*/*"):
+        if b"PAR1" in path.read_bytes():
+            path.unlink()  # a table of per-image results: what remains is no longer whole
+    assert {row.basis for row in diff().rows} == {"unpaired"} and len(diff().unpaired) == 1
+
+
+def test_results_with_other_numbers_are_never_taken_for_those_of_a_revision(cloned, capsys):
+    """As on another processor: what the clone made first is close to HEAD, and not HEAD."""
+    draw(cloned, 1, "the code of today", better=0.01)
+    dvc(cloned.root, "repro", "-q")
+    draw(cloned, 3, "the code of today", better=0.3)
+    dvc(cloned.root, "repro", "-q")
+    assert main(["diff"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].startswith(
+        f"  Not paired: {len(BUCKETS) * len(REPORTED)} numbers of full: per-image results of HEAD"
+    )
+    assert any("Per-image results are missing, so that small changes cannot be seen." in line for line in lines)
+
+
 def test_results_of_a_revision_come_out_of_dvcs_cache(tmp_path, monkeypatch, capsys):
     checkout = Checkout(tmp_path / "checkout")
     monkeypatch.chdir(checkout.root)
-
-    def dvc(*arguments: str) -> None:
-        environment = os.environ | {"DVC_NO_ANALYTICS": "1"}
-        subprocess.run([sys.executable, "-m", "dvc", *arguments], check=True, capture_output=True, env=environment)
-
-    dvc("init", "-q")
+    dvc(checkout.root, "init", "-q")
     checkout.write("dvc.yaml", {"stages": {"evaluate": {"cmd": "true", "outs": ["data/results/full"]}}})
     (checkout.root / "dvc.lock").unlink()
     checkout.evaluate("full", 1)
-    dvc("commit", "-f", "-q")
+    dvc(checkout.root, "commit", "-f", "-q")
     checkout.commit()
     shutil.rmtree(checkout.root / "data")
     checkout.evaluate("full", 3, better=0.3)
@@ -534,7 +625,7 @@ def test_results_of_a_revision_come_out_of_dvcs_cache(tmp_path, monkeypatch, cap
     shutil.rmtree(checkout.root / ".dvc/cache")
     found = diff()
     assert {row.basis for row in found.rows} == {"unpaired"}
-    assert "are not in DVC's cache" in found.rows[0].notes[0] and "dvc pull" not in found.rows[0].notes[0]
-    dvc("remote", "add", "-d", "store", str(tmp_path / "store"))
-    assert "`dvc pull` in a checkout of it brings what the remote has" in diff().rows[0].notes[0]
+    assert "are not in DVC's cache" in found.unpaired[0] and "dvc pull" not in found.unpaired[0]
+    dvc(checkout.root, "remote", "add", "-d", "store", str(tmp_path / "store"))
+    assert "`dvc pull` in a checkout of it brings what the remote has" in diff().unpaired[0]
     assert json.loads(checkout.metrics("full").read_text())["made_by"][0]["intervals"]

@@ -12,7 +12,7 @@ import pytest
 
 from replication.errors import InputError
 from replication.graph.stages import load_stages
-from replication.history.commit import COMMIT_VARIABLE
+from replication.history.commit import COMMIT_VARIABLE, code_commit
 from replication.history.made_by import INPUTS_VARIABLE
 from replication.history.records import ChangedInputsError, Inputs, record_path, recorded
 
@@ -56,6 +56,22 @@ def test_digests_are_those_of_dvc(checkout):
 
     locked = yaml.safe_load((checkout / "dvc.lock").read_text())["stages"]["count"]
     assert Inputs.read(stage()).files == {dep["path"]: dep["md5"] for dep in locked["deps"]}
+
+
+def test_git_that_refuses_the_folder_is_not_passed_over(checkout, monkeypatch, capsys):
+    """A folder of another owner, as in a container with a mounted checkout."""
+    subprocess.run(["git", "init", "-q"], check=True)
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    code_commit.cache_clear()
+    try:
+        with recorded(stage()):
+            (checkout / "total.txt").write_text("3")
+    finally:
+        code_commit.cache_clear()
+    commit = json.loads(record_path("count").read_text())["commit"]
+    assert commit.startswith("unknown: git says: detected dubious ownership in repository at ")
+    assert f"`git config --global --add safe.directory {checkout}` allows it" in commit
+    assert capsys.readouterr().err.startswith("count: the record names no commit (git says: detected dubious")
 
 
 def test_a_record_says_what_went_in(checkout):

@@ -115,12 +115,13 @@ def to_page(diff: RevisionChanges) -> str:
 
 
 def _header(diff: RevisionChanges) -> str:
+    missing = "".join(f"<p>{html_text(text)}</p>" for text in diff.unpaired)
     tone = "worse" if diff.count(WORSE) else ("improved" if diff.count(IMPROVED) else "plain")
     return (
         "<header><h1>What changed</h1>"
         f'<p class="revisions"><b>{html_text(diff.old)}</b> → <b>{html_text(diff.new)}</b></p>'
         f'<div class="banner {tone}" role="status"><p><strong>{html_text(diff.headline())}</strong></p>'
-        f"<p>{html_text(diff.tally())}</p></div></header>"
+        f"<p>{html_text(diff.tally())}</p>{missing}</div></header>"
     )
 
 
@@ -243,7 +244,7 @@ def _sources(diff: RevisionChanges) -> str:
         parts.append(_changed("data", diff.data, hash_text))
     if diff.unrun:
         items = "".join(f"<li>{html_text(text)}</li>" for text in diff.unrun)
-        parts.append(f'<p>Edited and not run:</p><ul class="plain">{items}</ul>')
+        parts.append(f'<p>Edited and not run there:</p><ul class="plain">{items}</ul>')
     return "\n".join(parts)
 
 

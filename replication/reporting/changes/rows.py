@@ -165,9 +165,10 @@ class RevisionChanges:
 
     code: the commits of the revisions that last touched the code. parameters, data: (key, old, new) of what the
     results were made with and differs, `ABSENT` where there is none. rows: every compared number. gaps: every number
-    that was not compared. unrun: parameters that were edited and not run, one sentence each. layouts: a sentence where
-    the two write their parameters so differently that only a part of them could be held against each other, else
-    empty.
+    that was not compared. unrun: parameters whose value is not the one that results were made with, one sentence each.
+    edited: whether some of these are the workspace's, so that a run is still to be made. unpaired: what per-image
+    results are missing and how to get them, one sentence each. layouts: a sentence where the two write their parameters
+    so differently that only a part of them could be held against each other, else empty.
     """
 
     old: str
@@ -180,6 +181,8 @@ class RevisionChanges:
     gaps: tuple[Gap, ...]
     unrun: tuple[str, ...] = ()
     layouts: str = ""
+    edited: bool = False
+    unpaired: tuple[str, ...] = ()
 
     def count(self, verdict: str) -> int:
         return sum(row.verdict == verdict for row in self.rows)
@@ -206,9 +209,10 @@ class RevisionChanges:
         return 2 if self.errors else 0
 
     def headline(self) -> str:
-        """The result in one sentence, and a second one if it is not yet that of the parameters as they are."""
-        edited = " Parameters were edited and not run: `make repro` measures what they do." if self.unrun else ""
-        return self._verdict() + edited
+        """The result in one sentence; a further one if pairs are missing, and one if parameters are yet to be run."""
+        unpaired = " Per-image results are missing, so that small changes cannot be seen." if self.unpaired else ""
+        edited = " Parameters were edited and not run: `make repro` measures what they do." if self.edited else ""
+        return self._verdict() + unpaired + edited
 
     def _verdict(self) -> str:
         if not self.rows:
@@ -273,10 +277,10 @@ class RevisionChanges:
         return [title for title, unchanged in same.items() if unchanged]
 
     def sources(self) -> list[tuple[str, str]]:
-        """(title, text): the code behind both sides."""
-        lines = [("commits", same_or_arrow(*self.code))]
+        """(title, text): the code behind both sides; what made most runs comes last, as the rest of them."""
+        lines = [("code", f"last changed by commit {same_or_arrow(*self.code)}")]
         most = max(self.origins, key=lambda origin: len(origin.runs), default=None)
-        for origin in self.origins:
+        for origin in sorted(self.origins, key=lambda origin: origin is most):
             rest = "all runs" if len(self.origins) == 1 else "all other runs"
             who = rest if origin is most else ", ".join(origin.runs)
             lines.append(("results", f"made by {same_or_arrow(origin.old, origin.new)} ({who})"))
@@ -334,6 +338,7 @@ def to_text(diff: RevisionChanges, *, every: bool = False, colour: bool = False)
         return f"\x1b[{code}m{text}\x1b[0m" if colour and code else text
 
     lines = [painted(f"{diff.old} → {diff.new}", "1")]
+    lines += [painted(_wrapped(f"  {text}", "    "), "33;1") for text in diff.unpaired]
     lines += [f"  {title:<10}  {text}" for title, text in diff.sources()]
     for title, changed, words in (("parameters", diff.parameters, value_text), ("data", diff.data, hash_text)):
         shown = changed if every else changed[:_LISTED]
@@ -387,6 +392,7 @@ def to_markdown(diff: RevisionChanges, *, every: bool = False) -> str:
     parts = [
         f"## {markdown_text(f'{diff.old} → {diff.new}')}",
         f"**{markdown_text(diff.headline())}** {markdown_text(diff.tally())}.",
+        *map(markdown_text, diff.unpaired),
         "\n".join(f"- {title}: {markdown_text(text)}" for title, text in diff.sources()),
     ]
     if rows:
@@ -413,7 +419,7 @@ def to_markdown(diff: RevisionChanges, *, every: bool = False) -> str:
     if unchanged := diff.unchanged():
         parts.append(f"Unchanged: {' and '.join(unchanged)}.")
     if diff.unrun:
-        parts.append("Edited and not run:\n\n" + "\n".join(f"- {markdown_text(text)}" for text in diff.unrun))
+        parts.append("Edited and not run there:\n\n" + "\n".join(f"- {markdown_text(text)}" for text in diff.unrun))
     if diff.gaps:
         parts.append("Not compared:\n\n" + "\n".join(f"- {markdown_text(text)}" for _, text in grouped(diff.gaps)))
     return "\n\n".join([*parts, *map(markdown_text, diff.method())]) + "\n"

@@ -144,6 +144,29 @@ def test_too_few_images_are_said():
     assert "2 too few images" in diff.tally() and not few.notable
 
 
+def test_only_parameters_of_the_workspace_can_still_be_run():
+    old = dataclasses.replace(DIFF, rows=(SAME,), unrun=("a is 1 in params.yaml of HEAD~6, but results there ...",))
+    assert old.headline() == "No number changed." and "HEAD~6" in to_text(old)
+    edited = dataclasses.replace(old, edited=True)
+    assert edited.headline().endswith("Parameters were edited and not run: `make repro` measures what they do.")
+
+
+def test_missing_per_image_results_are_said_before_any_number():
+    why = "Not paired: 2 numbers of full: per-image results of HEAD are not in DVC's cache; " + "again " * 30
+    missing = dataclasses.replace(DIFF, rows=(CHANCE, SAME), unpaired=(why.strip(),))
+    for every in (False, True):
+        text = to_text(missing, every=every)
+        title, second = text.splitlines()[:2]
+        assert title.startswith("HEAD") and second.startswith("  Not paired: 2 numbers of full: ")
+        assert max(map(len, text[: text.index("code  ")].splitlines())) <= 120
+    seen = (
+        "No change is larger than its uncertainty. Per-image results are missing, so that small changes cannot be seen."
+    )
+    assert missing.headline() == seen
+    for form in (to_markdown(missing), to_page(missing)):
+        assert form.index("Not paired: 2 numbers") < form.index("last changed by commit")
+
+
 def test_gaps_are_grouped_and_complete():
     gaps = [Gap("why", run, bucket, metric) for run in "ab" for bucket in "xy" for metric in ("P", "Q")]
     ((_, text),) = grouped([*gaps, Gap("why", "c", "x", "P")])
@@ -168,8 +191,9 @@ def test_terminal():
     assert "methods.mdrnet.memory.slots  128 → 64" in text and "runs.mdrnet.full_b.seeds  (none) → null" in text
     assert "data/prepared/ffhq  aaaaaaaa → bbbbbbbb" in text
     assert "made by commit c0ffee1 → code c0ffee2 (all other runs)" in text
-    assert "made by code c0ffee2 in both (<new>)" in text
-    assert "  commits     1234567 → 89abcde" in lines
+    # "other" runs come behind those that they are other than
+    assert text.index("made by code c0ffee2 in both (<new>)") < text.index("(all other runs)")
+    assert "  code        last changed by commit 1234567 → 89abcde" in lines
     everything = to_text(DIFF, every=True)
     assert "· within chance" in everything and "= unchanged" in everything and "--all" not in everything
 
