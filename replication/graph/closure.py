@@ -32,6 +32,7 @@ DECIDES_NOTHING = {
     "replication.json_files": "reads text",
     "replication.methods.registry": "finds declarations; of one, dvc.yaml has what it decides",
     "replication.paths": "names of folders",
+    "replication.processors": "among how many processes work is shared",
     "replication.settings": "checks values, and lays a run's `change` over them: both stand on the card of a training",
     "replication.settings_faults": "sentences for users",
     "replication.yaml_files": "reads text",
