@@ -23,6 +23,7 @@ FREE = {
     "settings",
     "settings_faults",
     "yaml_files",
+    "yaml_readers",
 }
 """Modules at the bottom that every room may use."""
 
@@ -36,7 +37,8 @@ ALLOWED = {
     "drawing": {"data"},
     "evaluation": {"data"},
     "methods": {"backbones", "data", "drawing", "evaluation", "layers", "losses", "training"},
-    "config": {"data", "methods"},
+    "run_rules": {"methods"},
+    "config": {"data", "methods", "run_rules"},
     "profile_files": {"config", "methods"},
     "graph": {"methods", "papers"},
     "downloads": {"config", "data", "methods", "profile_files"},
