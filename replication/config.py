@@ -8,6 +8,7 @@ key for every system that `methods.registry` finds, and are checked by that syst
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,6 +21,7 @@ from replication.data.settings import DataSet, DrawnFaces, Masks, Photos, Protoc
 from replication.errors import InputError
 from replication.methods import Method, Need, Part
 from replication.methods.registry import method, methods
+from replication.run_rules import misfits_of_features, misfits_of_needed_runs, undivided_batches
 from replication.settings import (
     Count,
     Faults,
@@ -32,6 +34,7 @@ from replication.settings import (
     read,
 )
 from replication.yaml_files import read_yaml
+from replication.yaml_readers import is_text_to_both, read_differently
 
 NAME = r"[a-z][a-z0-9_]*"
 
@@ -116,6 +119,7 @@ class Parameters(Settings):
             own,
             run.change,
             path=f"runs.{one.name}.{name}.change",
+            kind=one.settings,
             fixed=one.shared_settings,
             because=f"is the same for all runs; change it in methods.{one.name}",
         )
@@ -172,12 +176,19 @@ def load_parameters(path: str | Path = "params.yaml") -> Parameters:
 
     Raises:
         InputError: the file is missing or cannot be read, or (`settings.Faults`) keys and values in it are not allowed:
-            all of them, each with its path.
+            all of them, each with its path. So are values that DVC would read as something else.
     """
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path} does not exist; make it with `python -m replication profile demo`")
-    return parameters_of(read_yaml(path), str(path))
+    data = read_yaml(path)
+    try:
+        found = read_differently(path.read_text(encoding="utf-8"))
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    if found:
+        raise Faults(found, str(path))
+    return parameters_of(data, str(path))
 
 
 def parameters_of(data: Mapping[str, Any], source: str = "params.yaml") -> Parameters:
@@ -191,16 +202,24 @@ def parameters_of(data: Mapping[str, Any], source: str = "params.yaml") -> Param
     return parameters
 
 
+def _name_faults(name: str) -> Iterator[str]:
+    """What is wrong with a name that commands, paths and templates of DVC will have without quotes."""
+    if not re.fullmatch(NAME, name):
+        yield "a name is made of a-z, 0-9 and _, and begins with a letter"
+    elif not is_text_to_both(name):
+        yield f"{name} without quotes, as the commands of dvc.yaml have it, is no text in YAML; take another name"
+
+
 def _together(p: Parameters) -> Iterator[tuple[str, str]]:
     """Rules that tie several sections: (key's path, sentence)."""
     for name in p.data:
-        if not re.fullmatch(NAME, name):
-            yield f"data.{name}", "a name is made of a-z, 0-9 and _, and begins with a letter"
+        for sentence in _name_faults(name):
+            yield f"data.{name}", sentence
     if not p.protocols:
         yield "protocols", "at least one is needed, or nothing is measured"
     for name, protocol in p.protocols.items():
-        if not re.fullmatch(NAME, name):
-            yield f"protocols.{name}", "a name is made of a-z, 0-9 and _, and begins with a letter"
+        for sentence in _name_faults(name):
+            yield f"protocols.{name}", sentence
         if not protocol.datasets:
             yield f"protocols.{name}.datasets", f"at least one is needed{hint('', p.data)}"
         for dataset in protocol.datasets:
@@ -224,16 +243,27 @@ def _together(p: Parameters) -> Iterator[tuple[str, str]]:
         if name not in p.run_names() or not p.method_of(name).inpaints:
             yield "inspected", f"{name!r} is no run that completes faces{hint(name, p.measured_runs())}"
     seen: dict[str, str] = {}
+    told: set[tuple[str, str]] = set()
     for one in methods().values():
         for name, run in getattr(p.runs, one.name).items():
             path = f"runs.{one.name}.{name}"
-            if not re.fullmatch(NAME, name):
-                yield path, "a name is made of a-z, 0-9 and _, and begins with a letter"
+            for sentence in _name_faults(name):
+                yield path, sentence
             if name in seen:
                 yield path, f"the name is used by a run of {seen[name]} too"
                 continue  # by its name alone, it is the other run that would be looked at
             seen[name] = one.name
-            yield from _run_faults(p, one, name, run, path)
+            found = list(_run_faults(p, one, name, run, path))
+            told.update(found)
+            yield from found
+    if len(seen) < len(p.run_names()):
+        return  # two runs of one name
+    looked_through = [misfits_of_needed_runs(p, one) for one in methods().values()]
+    for needed, key, sentence, why in itertools.chain(*looked_through, misfits_of_features(p)):
+        where = _key_in_file(p.method_of(needed), needed, p.run(needed), key)
+        if (where, sentence) not in told:  # of the run itself
+            yield where, f"{sentence} ({why})"
+    yield from undivided_batches(p)
 
 
 def _run_faults(p: Parameters, one: Method, name: str, run: Run, path: str) -> Iterator[tuple[str, str]]:

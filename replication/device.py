@@ -48,6 +48,11 @@ def choose_device(name: str = "auto") -> torch.device:
     return torch.device("cuda", index)
 
 
+def memory_format(channels_last: bool) -> torch.memory_format:
+    """How networks and batches lie in memory: NHWC, or as they come."""
+    return torch.channels_last if channels_last else torch.preserve_format
+
+
 def peak_memory_mb(device: torch.device) -> float:
     """Peak memory in MiB (2**20 bytes).
 

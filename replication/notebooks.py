@@ -19,7 +19,10 @@ from replication.atomic import atomic_file, write_text
 from replication.errors import InputError, RunError
 from replication.settings import hint
 
-_LIVE = re.compile(r".+: (step \d+/\d+, \d+ images, |\d+ steps, \d+ images in |going on from the checkpoint of step )")
+_LIVE = re.compile(
+    r".+: (step \d+/\d+, \d+ images, |\d+ steps, \d+ images in |going on from the checkpoint of step "
+    r"|begins from zero: )"
+)
 
 
 class NotebookError(RunError):

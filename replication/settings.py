@@ -115,6 +115,7 @@ def merge(
     change: Any,
     *,
     path: str,
+    kind: Any = None,
     fixed: Collection[str] = (),
     because: str = "is the same for all runs of the method; change it in the method's own section",
     source: str | None = None,
@@ -126,19 +127,21 @@ def merge(
     Args:
         change: plain YAML data.
         path: dotted key under which `change` stands.
+        kind: declared type of the settings where that is a union, of which a change may name another member.
         fixed: top-level keys that may not change; `because` is the sentence of their refusal.
 
     Raises:
         Faults: an InputError that lists everything that cannot be used, of the change and of what it makes.
     """
-    shape = Shape(type(settings))
+    kind = type(settings) if kind is None else kind
+    shape = declared(kind)
     if not isinstance(change, dict):
-        raise Faults([(path, mapping_needed(shape, change))], source)
+        raise Faults([(path, mapping_needed(Shape(type(settings)), change))], source)
     found = [(join(path, str(key)), because) for key in change if key in fixed]
     given = {key: value for key, value in change.items() if key not in fixed}
     laid = _laid_over(shape, plain(settings), given, path, found)
     try:
-        merged = read(type(settings), laid, path=path)
+        merged = read(kind, laid, path=path)
     except Faults as error:
         raise Faults([*found, *error.faults], source) from None
     if found:

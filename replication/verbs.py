@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from replication.errors import InputError
 
@@ -63,21 +64,27 @@ def code(arguments: argparse.Namespace) -> None:
             print(f"{path_of(group)}: {count} files")
 
 
+def _value(option: str, name: str, text: str) -> Any:
+    """A value of the command line, read as params.yaml would be."""
+    from replication.yaml_files import scalar
+    from replication.yaml_readers import read_differently
+
+    try:
+        value = scalar(text)
+        for key, sentence in read_differently(text):
+            raise InputError(f"the value {text!r}: {key}{': ' if key else ''}{sentence}")
+    except InputError as error:
+        raise InputError(f"{option} {name}: {error}") from error
+    return value
+
+
 def execute(arguments: argparse.Namespace) -> None:
     """Run a notebook as a stage does."""
     from replication.graph.stages import stage_of_output
     from replication.history.records import recorded
     from replication.notebooks import execute as run_notebook
-    from replication.yaml_files import scalar
 
-    values = {}
-    for name, text in arguments.parameter:
-        try:
-            value = scalar(text)
-        except InputError as error:
-            raise InputError(f"-p {name}: {error}; quote it") from error
-        # YAML 1.1 takes no, off and the like for booleans; a run may be called that.
-        values[name] = text if isinstance(value, bool) and text.lower() not in ("true", "false") else value
+    values = {name: _value("-p", name, text) for name, text in arguments.parameter}
     stage = stage_of_output(arguments.output)
     given = "".join(f" -p {name} {text}" for name, text in arguments.parameter)
     command = f"python -m replication execute {arguments.notebook} {arguments.output}{given}"
@@ -216,9 +223,8 @@ def site(arguments: argparse.Namespace) -> None:
 def inspect(arguments: argparse.Namespace) -> None:
     """Look inside a trained run on one test pair."""
     from replication.inspection.pair import inspect_pair, summary, write_inspection
-    from replication.yaml_files import scalar
 
-    options = {name: scalar(text) for name, text in arguments.option}
+    options = {name: _value("-o", name, text) for name, text in arguments.option}
     inside = inspect_pair(_parameters(), arguments.run, bucket=arguments.bucket, pair=arguments.pair, **options)
     print(summary(inside).to_string())
     print(*write_inspection(inside, Path(arguments.out or f"inspected/{arguments.run}")), sep="\n")

@@ -6,8 +6,9 @@ equal keys in silence; here a key given twice is refused with both lines.
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,22 @@ class _Twice(Exception):
     def __init__(self, mapping: yaml.MappingNode, first: yaml.Node, second: yaml.Node) -> None:
         super().__init__()
         self.mapping, self.first, self.second = mapping, first, second
+
+
+class _Unusable(Exception):
+    """A value that is no text, number, true, false, null, list or mapping: its node, and what it is in words."""
+
+    def __init__(self, node: yaml.Node, kind: str) -> None:
+        super().__init__()
+        self.node, self.kind = node, kind
+
+
+class _UnusableError(InputError):
+    """The same for a user; `sentence` is the part that needs no file."""
+
+    def __init__(self, name: str, path: str, line: int, sentence: str) -> None:
+        self.sentence = sentence
+        super().__init__(f"{name}: {path}{', ' if path else ''}line {line}: {sentence}")
 
 
 # The C parser reads a dvc.lock of a few thousand lines ten times faster.
@@ -87,8 +104,27 @@ def _with_line(name: str) -> Any:
     return constructor
 
 
-for _name in ("bool", "int", "float", "timestamp"):
+for _name in ("bool", "int", "float"):
     _Loader.add_constructor(f"tag:yaml.org,2002:{_name}", _with_line(_name))
+
+
+def _refused(kind: str) -> Any:
+    """The constructor of what no file of this suite may hold: JSON has no such values, and a date stops DVC."""
+
+    def constructor(loader: _Loader, node: yaml.Node) -> Any:
+        raise _Unusable(node, kind)
+
+    return constructor
+
+
+for _name, _kind in {
+    "timestamp": "a date",
+    "binary": "bytes",
+    "set": "a set",
+    "omap": "an ordered mapping",
+    "pairs": "a list of pairs",
+}.items():
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_name}", _refused(_kind))
 
 
 def read_yaml(path: str | Path) -> dict[Any, Any]:
@@ -132,12 +168,35 @@ def scalar(text: str) -> Any:
     """A value typed on the command line, as the same text would be read in a file: "2e-3" is a number, "" is None.
 
     Raises:
-        InputError: it is not YAML.
+        InputError: it is not YAML, holds what JSON cannot, such as a date, or has keys that are no texts.
     """
     try:
-        return _load(text, "the value")
+        value = _load(text, "the value")
+    except _UnusableError as error:
+        raise InputError(f"the value {text!r}: {error.sentence}") from error
     except InputError as error:  # its line numbers say nothing about one line
-        raise InputError(f"the value {text!r} cannot be read as YAML") from error
+        raise InputError(f"the value {text!r} cannot be read as YAML; put it in quotes") from error
+    for key in _keys(value):
+        if not isinstance(key, str):
+            raise InputError(f"the value {text!r}: its key {key!r} is no text; put it in quotes")
+    return value
+
+
+@contextlib.contextmanager
+def composed(text: str) -> Iterator[tuple[yaml.Node | None, Callable[[yaml.Node], Any]]]:
+    """The root node of a text that `parse_yaml` can read, and what makes a value of a scalar node."""
+    loader = _Loader(text.removeprefix("\ufeff"))
+    try:
+        yield loader.get_single_node(), loader.construct_object
+    finally:
+        loader.dispose()
+
+
+def _keys(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict):
+        yield from value
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _keys(item)
 
 
 def _load(text: str, name: str) -> Any:
@@ -151,6 +210,12 @@ def _load(text: str, name: str) -> Any:
         first, second = twice.first.start_mark.line + 1, twice.second.start_mark.line + 1
         lines = f"lines {first} and {second}" if first != second else f"line {first}"
         raise InputError(f"{name}: {key} is given twice, at {lines}") from None
+    except _Unusable as found:
+        path, node = next(_paths(loader.root, found.node, "", set()), ""), found.node
+        what = f"{node.value} is read as {found.kind}; put it in quotes"
+        if not isinstance(node, yaml.ScalarNode):
+            what = f"{found.kind} cannot be used; write a list or a mapping"
+        raise _UnusableError(name, path, node.start_mark.line + 1, what) from None
     except UnicodeEncodeError as error:  # what a shell hands over may be no text
         raise InputError(f"{name} is not UTF-8") from error
     except RecursionError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from typing import Any
 
 import pytest
@@ -242,14 +243,69 @@ def test_exactly_one_of_epochs_and_images(section):
     assert faults(lambda data: data["methods"][section]["schedule"].pop("images")) == [words]
 
 
-def test_yaml_reads_on_as_true(tmp_path):
-    """`on: composite` arrives as the key True: refused like any unknown key, instead of being overlooked."""
+def edited(tmp_path, old: str, new: str) -> str:
+    """The refusal of the profile demo as a file in which the first `old` is replaced."""
+    text = profile_text("demo")
+    assert old in text
     file = tmp_path / "params.yaml"
-    file.write_text(profile_text("demo").replace("apply_to: raw", "on: composite"), encoding="utf-8")
+    file.write_text(text.replace(old, new, 1), encoding="utf-8")
     with pytest.raises(InputError) as caught:
         load_parameters(file)
-    assert str(caught.value).startswith("methods.mdrnet.losses.True: unknown key (allowed: intra, inter, ")
-    assert "apply_to" in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "words"),
+    [
+        (
+            "seed: 0 ",
+            "seed: 010 ",
+            "seed",
+            "010 is read here, by YAML 1.1, as 8, and by DVC, by YAML 1.2, as 10",
+        ),
+        ("\nnote: Drawn", "\nnote: 1:30\n#", "note", "1:30 is read here, by YAML 1.1, as 90, and by DVC, by YAML 1.2"),
+        ("comparable: false", "comparable: no", "comparable", "no is read here, by YAML 1.1, as false, and by DVC"),
+        ("log_every_s: 10 ", "log_every_s: .5e3 ", "compute.log_every_s", ".5e3 is read here, by YAML 1.1, as 500.0"),
+        (
+            "slots: 128",
+            "slots: 0o10",
+            "methods.mdrnet.memory.slots",
+            "0o10 is read here, by YAML 1.1, as the text",
+        ),
+        ("apply_to: raw", "on: composite", "methods.mdrnet.losses.on", "a name must be a text, and on is read as true"),
+    ],
+)
+def test_what_dvc_reads_otherwise_is_refused_by_its_key(tmp_path, old, new, key, words):
+    text = edited(tmp_path, old, new)
+    assert text.startswith(f"{key}: {words}") and re.search(r" \(line \d+\)$", text) and "\n" not in text
+
+
+def test_all_that_dvc_reads_otherwise_is_told_at_once(tmp_path):
+    text = edited(tmp_path, "seeds: 1 ", "seeds: 0o1\nconsent: [yes]\n# ")
+    head, *lines = text.split("\n  ")
+    assert head == f"2 faults in {tmp_path}/params.yaml:"
+    assert [line.partition(":")[0] for line in lines] == ["seeds", "consent[0]"]
+
+
+def test_a_date_without_quotes_is_refused_with_its_line(tmp_path):
+    text = edited(tmp_path, "\nnote: ", "\nnote: 2024-05-01\n#")
+    assert text == f"{tmp_path}/params.yaml: note, line 7: 2024-05-01 is read as a date; put it in quotes"
+
+
+@pytest.mark.parametrize(
+    ("typed", "read"), [("null", "null"), ("true", "true"), ("no", "false or the text 'no'"), ("12", "the number 12")]
+)
+def test_a_run_is_not_called_like_what_is_no_text(tmp_path, typed, read):
+    text = edited(tmp_path, "\n    slots_32: ", f"\n    {typed}: ")
+    start = f"runs.mdrnet.{typed}: a name must be a text, and {typed} is read as {read}; take another name (line "
+    assert text.startswith(start)
+
+
+@pytest.mark.parametrize("name", ["null", "true", "false", "yes", "no", "on", "off"])
+def test_quotes_do_not_help_such_a_name(name):
+    words = f"{name} without quotes, as the commands of dvc.yaml have it, is no text in YAML; take another name"
+    run = {"dataset": "celebahq", "protocol": "irregular"}
+    assert faults(lambda data: data["runs"]["mdrnet"].update({name: run})) == [f"runs.mdrnet.{name}: {words}"]
 
 
 def test_values_that_do_not_fit_the_image_size():
@@ -443,6 +499,26 @@ def test_changes_are_merged_into_the_section_and_nothing_else_moves():
     assert (mine.size, mine.schedule, mine.mining) == (section.size, section.schedule, section.mining)
     assert p.settings_of("full") == section
     assert p.run("mine").seeds == p.seeds_of("mine") == 3 and p.seeds_of("slots_64") == 1
+
+
+def test_a_run_can_change_the_source_of_its_parser():
+    """Its system's settings are a union: a change that names the other member is checked by that."""
+    given = {"source": "published", "weights": "x.pth", "upscale": 2}
+    run = {"dataset": "parsing", "change": given}
+    p = load(lambda data: put(data, "runs.parser.other", run))
+    assert p.settings_of("other").model_dump() == given | {"width": 64, "output_stride": 8}
+    assert p.settings_of("parser") == p.methods.parser and p.methods.parser.source == "train"
+    assert refuse("runs.parser.other", run | {"change": {"source": "published"}}) == (
+        "runs.parser.other.change: missing key 'weights', needed when source is published"
+    )
+    assert refuse("runs.parser.other", run | {"change": {"weights": "x.pth"}}) == (
+        "runs.parser.other.change.weights: belongs to source published; source here is train"
+    )
+    assert refuse("runs.parser.other", run | {"change": {"source": "x"}}) == (
+        "runs.parser.other.change.source: must be one of train, published, got 'x'"
+    )
+    p = load(lambda data: put(data, "runs.parser.other", run | {"change": {"width": 8}}))
+    assert (p.settings_of("other").source, p.settings_of("other").width) == ("train", 8)
 
 
 def test_a_schedule_can_change_from_images_to_epochs():

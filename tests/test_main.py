@@ -119,6 +119,38 @@ def test_a_parameter_that_is_no_yaml_is_refused(capsys, here):
     assert "-p bucket: " in refused(capsys, "execute", "some.ipynb", "out.ipynb", "-p", "bucket", "%x")
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("2024-01-01", "2024-01-01 is read as a date; put it in quotes"),
+        ("{1: a, b: c}", "its key 1 is no text; put it in quotes"),
+        ("010", "010 is read here, by YAML 1.1, as 8, and by DVC, by YAML 1.2, as 10; write"),
+        ("no", "no is read here, by YAML 1.1, as false, and by DVC, by YAML 1.2, as the text 'no'; write"),
+    ],
+)
+@pytest.mark.parametrize("verb", [("execute", "some.ipynb", "out.ipynb", "-p"), ("inspect", "full", "-o")])
+def test_a_parameter_that_is_read_as_something_else_is_refused(capsys, here, verb, text, words):
+    (here / "some.ipynb").write_text("{}")
+    said = refused(capsys, *verb, "bucket", text)
+    assert said.startswith(f"{verb[-1]} bucket: the value {text!r}: {words}") and not (here / "out.ipynb").exists()
+
+
+@pytest.mark.parametrize("verb", [["doctor"], ["tables"], ["diff"]])
+def test_a_date_without_quotes_is_one_sentence_of_every_verb(capsys, here, verb):
+    main(["profile", "smoke"])
+    file = here / "params.yaml"
+    file.write_text(file.read_text().replace("\nnote: ", "\nnote: 2024-05-01  # ", 1))
+    subprocess.run(["git", "init", "-q", "."], check=True)
+    (here / "reports/metrics").mkdir(parents=True)
+    (here / "reports/metrics/full.json").write_text('{"1-20%": {"PSNR": 20.0}, "made_by": [{}]}')
+    subprocess.run(["git", "add", "params.yaml", "reports"], check=True)
+    who = ["-c", "user.name=x", "-c", "user.email=x@y.z"]
+    subprocess.run(["git", *who, "commit", "-qm", "a date"], check=True)
+    capsys.readouterr()
+    said = refused(capsys, *verb)
+    assert "params.yaml" in said and "note, line 7: 2024-05-01 is read as a date; put it in quotes" in said
+
+
 def test_an_interrupt_exits_with_130(capsys, monkeypatch):
     import replication.stages.tables
 

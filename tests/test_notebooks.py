@@ -251,6 +251,7 @@ def test_the_live_log_of_a_training_is_not_kept():
         status = Status("full/seed_0", 10, 0.0, torch.device("cpu"))
         print("full changes nothing")
         status.say("full/seed_0: going on from the checkpoint of step 3 in .state/full")
+        status.say("full/seed_0: begins from zero: a finished training is in .state/full")
         status.start(3)
         status.show(5, 40, {"loss": 0.5}, 0.0)
         status.say("full/seed_0: 10 steps, 80 images in 2.0 s, 40.0 images/s")

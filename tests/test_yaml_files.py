@@ -51,10 +51,25 @@ def test_scalars(text, value):
 
 
 def test_a_value_of_the_command_line_that_is_no_yaml():
-    with pytest.raises(InputError, match=r"^the value '\[1' cannot be read as YAML$"):
+    with pytest.raises(InputError, match=r"^the value '\[1' cannot be read as YAML; put it in quotes$"):
         scalar("[1")
-    with pytest.raises(InputError, match=r"^the value 'a\\udcff' cannot be read as YAML$"):
+    with pytest.raises(InputError, match=r"^the value 'a\\udcff' cannot be read as YAML; put it in quotes$"):
         scalar("a\udcff")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("2024-01-01", "2024-01-01 is read as a date; put it in quotes"),
+        ("{a: 2024-01-01}", "2024-01-01 is read as a date; put it in quotes"),
+        ("{1: a, b: c}", "its key 1 is no text; put it in quotes"),
+        ("[{b: {null: c}}]", "its key None is no text; put it in quotes"),
+    ],
+)
+def test_a_value_of_the_command_line_that_no_notebook_can_hold(text, words):
+    with pytest.raises(InputError) as caught:
+        scalar(text)
+    assert str(caught.value) == f"the value {text!r}: {words}"
 
 
 @pytest.mark.parametrize(
@@ -90,7 +105,13 @@ def test_anchors_and_merge_keys():
         ("a: 1\nb:\n\tc: 1\n", "p.yaml is not valid YAML at line 3: a tab; YAML is indented by spaces"),
         ("a: 1\nb: \x07\n", "p.yaml is not valid YAML at line 2: control character 0x07"),
         ("é: 1\nb: *c\n", "p.yaml is not valid YAML at line 2: found undefined alias"),
-        ("a: 1\nb: 2020-13-45\n", "p.yaml is not valid YAML at line 2: '2020-13-45' is no timestamp"),
+        ("a: 1\nb: 2020-13-45\n", "p.yaml: b, line 2: 2020-13-45 is read as a date; put it in quotes"),
+        ("a:\n- b: 2024-01-01\n", "p.yaml: a[0].b, line 2: 2024-01-01 is read as a date; put it in quotes"),
+        ("a: 2024-01-01T10:00:00Z\n", "p.yaml: a, line 1: 2024-01-01T10:00:00Z is read as a date; put it in quotes"),
+        ("2024-01-01: a\n", "p.yaml: line 1: 2024-01-01 is read as a date; put it in quotes"),
+        ("a: !!binary aGk=\n", "p.yaml: a, line 1: aGk= is read as bytes; put it in quotes"),
+        ("a: !!set {b, c}\n", "p.yaml: a, line 1: a set cannot be used; write a list or a mapping"),
+        ("a: !!omap [b: 1]\n", "p.yaml: a, line 1: an ordered mapping cannot be used; write a list or a mapping"),
         ("a: !!int x\n", "p.yaml is not valid YAML at line 1: 'x' is no int"),
         ("a: &a\n  b: *a\n", "p.yaml is not valid YAML at line 1: found unconstructable recursive node"),
         ("a: 1\n? [1]\n: 2\n", "p.yaml is not valid YAML at line 2: found unhashable key"),

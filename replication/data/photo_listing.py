@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
 from replication.errors import InputError, counted
+from replication.processors import usable_processors
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
@@ -133,5 +134,5 @@ def _changed_files(folder: Path, hashes: Mapping[str, str], now: Stamps, before:
     """The files among `hashes` (name -> sha256 when packed) that are there with another content."""
     there = [name for name in hashes if name in now]
     suspects = [name for name in there if before is None or before.get(name) != now[name]]
-    found = file_hashes([folder / name for name in suspects], os.cpu_count() or 1)
+    found = file_hashes([folder / name for name in suspects], usable_processors())
     return [name for name, digest in zip(suspects, found, strict=True) if digest != hashes[name]]

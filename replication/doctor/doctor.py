@@ -8,7 +8,6 @@ where it is used.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from importlib import import_module
 from pathlib import Path
@@ -144,13 +143,14 @@ def _time(parameters: Parameters, images: dict[str, Images]) -> Iterable[Finding
     from replication.doctor.amounts import stage_count
     from replication.doctor.run_time import duration, estimate
     from replication.doctor.timed_steps import TimedSteps
+    from replication.processors import usable_processors
 
     images, timed, notes = _whole(parameters, images), TimedSteps(parameters), []
     try:
         stages = stage_count(parameters)
     except InputError as error:
         stages, notes = 0, [f"notebooks and reports are not counted: {error}"]
-    all_of_it = estimate(parameters, images, timed.timings(), stages=stages, workers=os.cpu_count() or 1)
+    all_of_it = estimate(parameters, images, timed.timings(), stages=stages, workers=usable_processors())
     total = sum(work.seconds for work in all_of_it)
     lines = [f"an estimate: about {duration(total)} from nothing on {timed.device}, made of"]
     for work in sorted(all_of_it, key=lambda work: -work.seconds):

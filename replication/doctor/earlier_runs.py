@@ -11,6 +11,7 @@ from replication import paths
 from replication.doctor.findings import NOTE, OK, Finding
 from replication.errors import counted
 from replication.settings import plain
+from replication.training.checkpoint import first_differences
 
 if TYPE_CHECKING:
     from replication.config import Parameters
@@ -23,16 +24,20 @@ def earlier_runs(parameters: Parameters) -> Iterable[Finding]:
         digits = manifest.stem.removeprefix("step-")
         if digits.isdecimal():
             newest[manifest.parent] = max(newest.get(manifest.parent, 0), int(digits))
-    finished, others, resumable = 0, 0, []
+    finished, others, resumable, ended, begun = 0, 0, [], {}, set()
     for folder, step in sorted(newest.items()):
         name = folder.parent.relative_to(paths.STATE)
         try:
             config = json.loads((folder / "config.json").read_bytes())
-            steps, ours = config["fit"]["steps"], _would_be_trained(parameters, name, config)
+            steps, differing = config["fit"]["steps"], _differences(parameters, name, config)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            steps, ours = None, True
-        if not ours:
+            steps, differing = None, []
+        if differing == []:
+            begun.add(name)
+        if differing != []:
             others += 1
+            if differing and step >= steps:
+                ended[name] = differing
         elif steps is not None and step >= steps:
             finished += 1
         else:
@@ -46,6 +51,11 @@ def earlier_runs(parameters: Parameters) -> Iterable[Finding]:
         if others:
             text += f"; {others} of another size or other settings, which this profile does not go on with"
         yield Finding("earlier run", OK, text)
+    anew = [f"{name.as_posix()} ({'; '.join(why)})" for name, why in ended.items() if name not in begun]
+    if anew:
+        text = f"finished, and would begin from zero with what is changed: {', '.join(anew[:4])}"
+        mend = "nothing, or take the change back; the earlier weights are kept until the new ones are stored"
+        yield Finding("earlier run", NOTE, text + (f" and {len(anew) - 4} more" if len(anew) > 4 else ""), mend)
     failed = sorted(Path("reports/failed").rglob("*.ipynb"))
     if failed:
         yield Finding(
@@ -53,16 +63,18 @@ def earlier_runs(parameters: Parameters) -> Iterable[Finding]:
         )
 
 
-def _would_be_trained(parameters: Parameters, name: Path, config: dict[str, Any]) -> bool:
-    """Whether a training of this profile has the name (run/part/seed_k), the image size and the settings of an earlier
-    one; its data and code are not looked at."""
+def _differences(parameters: Parameters, name: Path, config: dict[str, Any]) -> list[str] | None:
+    """How an earlier training of this name (run/part/seed_k) differs from that of this profile, in image size and
+    settings: in words, none if in nothing; None where the profile has no such training. Its data and code are not
+    looked at."""
     run, part, *_ = name.parts
     if run not in parameters.run_names():
-        return False
+        return None
     method, dataset = parameters.method_of(run), parameters.run(run).dataset
     size = parameters.image_size if dataset is None else parameters.image_size_of(dataset)
     parts = {one.name: one for one in method.run_parts}
-    if part not in parts or config.get("image_size") != size:
-        return False
+    if part not in parts:
+        return None
     settings = plain(parameters.settings_of(run))
-    return config.get("settings") == {key: settings[key] for key in parts[part].settings or settings}
+    ours = {"image_size": size, "settings": {key: settings[key] for key in parts[part].settings or settings}}
+    return first_differences(ours, {key: config.get(key) for key in ours})

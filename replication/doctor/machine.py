@@ -16,6 +16,7 @@ from pathlib import Path
 from replication.doctor.findings import MISSING, NOTE, OK, Finding
 from replication.errors import InputError
 from replication.history.commit import refusal
+from replication.processors import usable_processors
 
 PROJECT = "face-inpainting-replication"
 OLDEST_PYTHON = (3, 11)
@@ -125,7 +126,7 @@ def device(parameters) -> Iterable[Finding]:
                 "device", NOTE, f"one of {count} GPUs would be used", f"set compute.processes: {count} to use all"
             )
         return
-    text = f"{place.type.upper()}: {_cores()} cores{_memory()}; no GPU is used"
+    text = f"{place.type.upper()}: {usable_processors()} cores{_memory()}; no GPU is used"
     if place.type == "cpu" and (shutil.which("nvidia-smi") or Path("/proc/driver/nvidia/version").exists()):
         text += f", though an NVIDIA driver is here: this torch ({torch.__version__}) cannot use it"
         yield Finding("device", NOTE, text, "install a build of torch for its CUDA version (pytorch.org)")
@@ -138,13 +139,6 @@ def device(parameters) -> Iterable[Finding]:
 
 def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-def _cores() -> int:
-    try:
-        return len(os.sched_getaffinity(0))  # what a container or a scheduler allows; not on macOS
-    except (AttributeError, OSError):
-        return os.cpu_count() or 1
 
 
 def _memory() -> str:

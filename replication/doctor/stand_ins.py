@@ -24,6 +24,7 @@ from replication.data.drawn_faces import ATTRIBUTES
 from replication.data.labels import LABELS
 from replication.data.masks import MaskStore
 from replication.data.store import ATTRIBUTE_PREFIX, BOX_COLUMNS, LANDMARK_COLUMNS, FaceStore
+from replication.device import memory_format
 from replication.doctor.amounts import items_of
 from replication.methods import Finished, Method, Part, Task, TrainedRun, Training
 from replication.published_weights import STAND_IN, random_weights
@@ -164,6 +165,7 @@ class StandIns(AbstractContextManager):
             device=self.device,
             open=open_need,
             shared=lambda name: self.computed(method, own[name], dataset)[0],
+            memory_format=memory_format(self.parameters.compute.channels_last),
         )
 
     def _trained(self, method: Method, run: str, parts: dict[str, Training | Finished]) -> TrainedRun:
@@ -182,6 +184,7 @@ class StandIns(AbstractContextManager):
             weights=weights,
             device=self.device,
             open=lambda need: self.opened(self.parameters.needed_run(settings, need)),
+            memory_format=memory_format(self.parameters.compute.channels_last),
         )
 
 

@@ -22,7 +22,7 @@ from torch import Tensor
 from replication import distributed
 from replication.config import Parameters
 from replication.data.loader import OPTIONAL_FIELDS, TrainingBatches, gather_batch
-from replication.device import arithmetic, choose_device
+from replication.device import arithmetic, choose_device, memory_format
 from replication.doctor.amounts import is_computed, schedules, typical_run
 from replication.doctor.run_time import Each, Step, Timings
 from replication.doctor.stand_ins import StandIns
@@ -55,6 +55,7 @@ class TimedSteps:
     def __init__(self, parameters: Parameters, *, budget_s: float = 10.0):
         self.parameters, self.budget_s = parameters, budget_s
         self.device = choose_device(parameters.compute.device)
+        self.laid_out = memory_format(parameters.compute.channels_last)
         self.bfloat16 = parameters.compute.precision == "bfloat16"
         self.notes: list[str] = []
         if any(self.reduced(name) for name in parameters.data):
@@ -143,7 +144,7 @@ class TimedSteps:
     def _on_device(self, batch: dict) -> dict:
         def moved(value: Tensor) -> Tensor:
             value = value.to(self.device)
-            return value.contiguous(memory_format=torch.channels_last) if value.ndim == 4 else value
+            return value.to(memory_format=self.laid_out) if value.ndim == 4 else value
 
         return {key: moved(value) if isinstance(value, Tensor) else value for key, value in batch.items()}
 
@@ -154,7 +155,7 @@ class TimedSteps:
         task = stand_ins.task(run, part)
         batches = TrainingBatches(task.faces, task.masks, batch_size=count, seed=0, fields=part.fields, **made.batches)
         batch, training = self._on_device(batches.batch(0)), made.trainable
-        training.to(self.device, memory_format=torch.channels_last)
+        training.to(self.device, memory_format=self.laid_out)
         training.train()
         update = Updater(training.optimizers(), distributed.current(), self.device, tolerance=10**9)
 

@@ -32,8 +32,9 @@ from replication.downloads.sources import (
     chosen_sources,
     load_sources,
 )
-from replication.downloads.transfer import Part, Patience, PlaceError, transfer
+from replication.downloads.transfer import PartialFile, Patience, PlaceError, transfer
 from replication.errors import InputError, counted
+from replication.processors import usable_processors
 
 LOCK = ".download.lock"
 BY_HAND = "put here by hand"
@@ -63,7 +64,7 @@ def _by_hand(source: Source, file: RemoteFile) -> str:
 def _obtain(source: Source, file: RemoteFile, raw: Path, consented: bool, patience: Patience, say: Callable) -> str:
     """Have one file in its place, checked; returns its SHA-256."""
     target, record = raw / file.path, HashRecord(raw)
-    part = Part(target)
+    part = PartialFile(target)
     if target.is_dir():
         raise InputError(f"{target} is a folder, not a file; move it away and give the command again")
     if target.exists():
@@ -108,7 +109,7 @@ def _obtain(source: Source, file: RemoteFile, raw: Path, consented: bool, patien
     )
 
 
-def _from_place(address: str, part: Part, file: RemoteFile, record: HashRecord, patience: Patience) -> str:
+def _from_place(address: str, part: PartialFile, file: RemoteFile, record: HashRecord, patience: Patience) -> str:
     """Bring the part to its end from one place and check it; its SHA-256. What fails the check is not kept."""
     joined = part.length > 0
     while True:
@@ -250,7 +251,7 @@ def fetch_source(
         if label_maps_state(source.label_maps, raw) != "here":
             images = counted(source.label_maps.images, "image")
             say(f"{source.name}: label maps of {images} into {raw / source.label_maps.to}")
-        make_label_maps(source.label_maps, raw, workers=os.cpu_count() or 1)
+        make_label_maps(source.label_maps, raw, workers=usable_processors())
 
 
 def _people_come_last(source: Source) -> bool:

@@ -66,7 +66,7 @@ class _StartAnewError(Exception):
     """What is there and what comes are not of one file."""
 
 
-class Part:
+class PartialFile:
     """The unfinished file of a target and its card (address, etag, modified, size; None if unknown)."""
 
     def __init__(self, target: Path) -> None:
@@ -115,7 +115,7 @@ class Part:
         self.card_path.unlink(missing_ok=True)
 
     @contextlib.contextmanager
-    def opened(self) -> Iterator[Part]:
+    def opened(self) -> Iterator[PartialFile]:
         """Open the part for one process; an empty one leaves nothing behind."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
@@ -205,7 +205,7 @@ def _strong(etag: str | None) -> str | None:
     return etag if etag and not etag.startswith("W/") else None
 
 
-def _resume_from(part: Part, address: str, size: int | None, has_hash: bool) -> tuple[int, dict[str, Any]]:
+def _resume_from(part: PartialFile, address: str, size: int | None, has_hash: bool) -> tuple[int, dict[str, Any]]:
     """How many bytes of the part may be kept, and its card; 0 and an empty one to begin anew.
 
     Without ETag and date, or from another address, only the hash of the whole tells whether two parts belong together.
@@ -242,7 +242,7 @@ def _check_range(response: http.client.HTTPResponse, offset: int, card: dict[str
 
 def _once(
     address: str,
-    part: Part,
+    part: PartialFile,
     *,
     size: int | None,
     has_hash: bool,
@@ -328,7 +328,9 @@ def _receive(response, block, address, part, offset, card, size, has_hash, patie
         write_json(part.card_path, {**(part.card() or {}), "size": done})
 
 
-def transfer(address: str, part: Part, *, size: int | None, has_hash: bool, patience: Patience, name: str) -> None:
+def transfer(
+    address: str, part: PartialFile, *, size: int | None, has_hash: bool, patience: Patience, name: str
+) -> None:
     """Bring the opened part to the full length of what lies at `address`.
 
     Args:

@@ -32,9 +32,12 @@ DECIDES_NOTHING = {
     "replication.json_files": "reads text",
     "replication.methods.registry": "finds declarations; of one, dvc.yaml has what it decides",
     "replication.paths": "names of folders",
+    "replication.processors": "among how many processes work is shared",
+    "replication.run_rules": "sentences for users",
     "replication.settings": "checks values, and lays a run's `change` over them: both stand on the card of a training",
     "replication.settings_faults": "sentences for users",
     "replication.yaml_files": "reads text",
+    "replication.yaml_readers": "sentences for users",
 }
 """Modules (and what is below them) that every stage shares and no number depends on; listing them would train
 everything anew for a better error message. They are neither listed nor looked into."""

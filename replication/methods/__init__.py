@@ -39,6 +39,10 @@ class MethodSettings(Settings):
         """(key below the section, sentence) for each value that does not fit images of `image_size` pixels."""
         yield from ()
 
+    def opens(self, part: str, need: str, dataset: str) -> bool:
+        """Whether a part ("": a run that is opened) opens one of its needs on a data set; most open all of them."""
+        return True
+
     def stated_by_the_paper(self, run: str) -> Mapping[str, tuple[Any, Any]]:
         """key below the section -> (value here, value in the paper), for what a comparable run has to share."""
         return {}
@@ -199,7 +203,8 @@ class Task:
     the changes of the run.
     faces, masks: opened stores of the data set; None for parts without data or holes.
     open: a need as the part declares it ("parser", "pconv:coarse.run", an own part's name) -> the frozen network, on
-    `device`. shared: an own part that is computed once for a data set -> its folder.
+    `device`. shared: an own part that is computed once for a data set -> its folder. memory_format: of frozen networks
+    and their batches, by `compute.channels_last`.
     """
 
     run: str
@@ -214,6 +219,7 @@ class Task:
     device: torch.device
     open: Callable[[str], Any]
     shared: Callable[[str], Path]
+    memory_format: torch.memory_format
 
     @property
     def train_images(self) -> int:
@@ -246,7 +252,7 @@ class TrainedRun:
     """What a system is given to open one of its trained runs.
 
     settings: those that it was trained with, from its own cards. cards: part -> card. weights: part -> tensors.
-    open: as in `Task`.
+    open, memory_format: as in `Task`.
     """
 
     run: str
@@ -256,6 +262,7 @@ class TrainedRun:
     weights: Callable[[str], dict[str, Tensor]]
     device: torch.device
     open: Callable[[str], Any]
+    memory_format: torch.memory_format
 
 
 class Inpainter(Protocol):

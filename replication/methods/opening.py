@@ -37,6 +37,8 @@ def trained_run(parameters: Parameters, name: str, device: torch.device | str = 
     """
     import torch
 
+    from replication.device import memory_format
+
     method = parameters.method_of(name)
     cards = cards_of(method, name, k)
     settings = settings_of_cards(method, name, k)
@@ -52,6 +54,7 @@ def trained_run(parameters: Parameters, name: str, device: torch.device | str = 
         weights=lambda part: load_weights(paths.model(paths.training(name, part, k)))[0],
         device=torch.device(device),
         open=open_need,
+        memory_format=memory_format(parameters.compute.channels_last),
     )
 
 

@@ -8,14 +8,16 @@ a table and a column into a figure.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+import functools
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from replication.errors import InputError
 from replication.methods.registry import file_of, methods
-from replication.papers import PAPERS, load_figures, load_tables
+from replication.papers import PAPERS, dataset_names, load_figures, load_tables
 from replication.settings import hint
+from replication.yaml_files import read_yaml
 
 Row = tuple[int, str, str]
 """(table, dataset, method) as the paper prints them, or as a system names a row that the paper does not have."""
@@ -43,7 +45,7 @@ def rows_of(paper: str) -> dict[Row, str]:
     A row that the paper does not print is one of its table's as well; it comes after the printed ones.
 
     Raises:
-        InputError: a rows.csv names no paper or no table of it, or two systems claim the same row.
+        InputError: a rows.csv names no paper, no table of it or no data set, or two systems claim the same row.
     """
     found: dict[Row, str] = {}
     owners: dict[Row, str] = {}
@@ -53,6 +55,7 @@ def rows_of(paper: str) -> dict[Row, str]:
             continue
         if not row["table"].isdecimal() or int(row["table"]) not in tables:
             raise InputError(f"{where}: {paper} has no Table {row['table']!r}{hint(row['table'], map(str, tables))}")
+        _check_dataset(where, row["dataset"], tables[int(row["table"])].dataset)
         key = (int(row["table"]), row["dataset"], row["method"])
         if key in found:
             raise InputError(
@@ -67,7 +70,7 @@ def columns_of(paper: str, figure: str) -> list[Column]:
     """The runs that stand in a figure, in the order of systems and of their files.
 
     Raises:
-        InputError: a figures.csv names no paper or no figure of it.
+        InputError: a figures.csv names no paper, no figure of it or no data set.
     """
     found, names = [], [one.name for one in load_figures(paper)]
     for _, where, row in _lines("figures.csv", FIGURE_COLUMNS):
@@ -75,9 +78,42 @@ def columns_of(paper: str, figure: str) -> list[Column]:
             continue
         if row["figure"] not in names:
             raise InputError(f"{where}: {paper} has no figure {row['figure']!r}{hint(row['figure'], names)}")
+        _check_dataset(where, row["dataset"])
         if row["figure"] == figure:
             found.append(Column(row["dataset"], row["column"], row["run"], row["draw"]))
     return found
+
+
+def check_runs(known: Iterable[str]) -> None:
+    """Refuse rows and columns of runs that are nowhere: misspelt, they would be left out like those that were not run.
+
+    known: the runs of the parameters; those that a profile of the row's system has are known as well.
+
+    Raises:
+        InputError: a line of rows.csv or figures.csv names another run.
+    """
+    known = set(known)
+    for name, columns in (("rows.csv", ROW_COLUMNS), ("figures.csv", FIGURE_COLUMNS)):
+        for system, where, row in _lines(name, columns):
+            own = known | _runs_of_profiles(system)
+            if row["run"] not in own:
+                raise InputError(
+                    f"{where}: {row['run']!r} is a run neither of params.yaml nor of a profile of {system}"
+                    f"{hint(row['run'], sorted(own))}"
+                )
+
+
+def _check_dataset(where: str, dataset: str, printed: Iterable[str] = ()) -> None:
+    names = list(dict.fromkeys([*printed, *dataset_names().values()]))
+    if dataset not in names:
+        raise InputError(f"{where}: {dataset!r} is no data set of the papers{hint(dataset, names)}")
+
+
+@functools.cache
+def _runs_of_profiles(system: str) -> frozenset[str]:
+    path = file_of(system, "profiles.yaml")
+    blocks = read_yaml(path).values() if path.is_file() else ()
+    return frozenset(run for block in blocks for run in block["runs"] or ())
 
 
 def _lines(name: str, columns: tuple[str, ...]) -> Iterator[tuple[str, str, dict[str, str]]]:

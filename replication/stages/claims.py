@@ -22,7 +22,7 @@ from replication.reporting.claims.judging import (
 )
 from replication.reporting.claims.page import claims_notebook_html
 from replication.reporting.tables.results import buckets_of
-from replication.stages.measured import measured
+from replication.stages.measured import column_of, keep_reported, measured, reportable
 from replication.stages.samples import Samples
 
 if TYPE_CHECKING:
@@ -59,8 +59,14 @@ def claim_draws(metrics: Mapping[str, Mapping[str, Any]], opened: Samples) -> di
 
 
 def write_claims(parameters: Parameters) -> Path:
-    """reports/claims.csv: every claim of every paper with its evidence, probability and verdict."""
-    metrics = measured(parameters)
+    """reports/claims.csv: every claim of every paper with its evidence, probability and verdict.
+
+    Raises:
+        InputError: what the claims are judged on is missing or cannot be used; the earlier file stays.
+    """
+    metrics = reportable(parameters)
+    reported = {run for cell in column_of([paths.CLAIMS], "runs", where="runs") for run in cell.split("; ")}
+    keep_reported(parameters, paths.CLAIMS, reported, metrics)
     opened = Samples()
     return write_claims_csv(judge_claims(metrics, claim_draws(metrics, opened), opened.change_between), paths.CLAIMS)
 

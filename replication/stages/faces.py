@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -10,14 +9,11 @@ from replication import paths
 from replication.data.store import FaceStore, write_store
 from replication.errors import InputError, counted
 from replication.graph.closure import code_digest
+from replication.processors import usable_processors
 from replication.stages.source_changes import remember_sources
 
 if TYPE_CHECKING:
     from replication.config import Parameters
-
-
-def _workers() -> int:
-    return os.cpu_count() or 1
 
 
 LEAST = {"train": 1, "test": 2}
@@ -40,7 +36,7 @@ def prepare_faces(parameters: Parameters, dataset: str) -> FaceStore:
         from replication.data.drawn import drawn_chunks
 
         chunks = drawn_chunks(
-            data.distribution, size, train=data.train, test=data.test, seed=data.seed, workers=_workers()
+            data.distribution, size, train=data.train, test=data.test, seed=data.seed, workers=usable_processors()
         )
         source: dict[str, Any] = {"kind": "drawn faces", "distribution": data.distribution, "seed": data.seed}
         return write_store(paths.store(dataset), name=data.title, size=size, chunks=chunks, source=source)
@@ -62,7 +58,7 @@ def prepare_faces(parameters: Parameters, dataset: str) -> FaceStore:
         limit_test=data.test,
         skip_corrupt=data.skip_corrupt,
         allow_upscaling=data.allow_upscaling,
-        workers=_workers(),
+        workers=usable_processors(),
     )
 
     def check_counts(count: Callable[[str], int]) -> None:

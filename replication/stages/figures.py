@@ -15,7 +15,7 @@ from replication.reporting.figures.comparison import Captioned, Samples, load_sa
 from replication.reporting.placement import Column, columns_of
 from replication.reporting.tables.conditions import dataset_label
 from replication.settings import hint
-from replication.stages.measured import subtitle
+from replication.stages.measured import keep_reported, reportable, subtitle
 
 if TYPE_CHECKING:
     from replication.config import Parameters
@@ -32,6 +32,7 @@ def figures_of(parameters: Parameters, paper: str) -> list[Captioned]:
     """
     if paper not in papers_with_figures():
         raise InputError(f"paper {paper!r} has no figures to be drawn{hint(paper, papers_with_figures())}")
+    reportable(parameters)
     line, cache, made = subtitle(parameters), {}, []
     runs = parameters.measured_runs()
 
@@ -57,9 +58,19 @@ def figures_of(parameters: Parameters, paper: str) -> list[Captioned]:
 
 
 def write_figures(parameters: Parameters, paper: str, *, show: bool = False) -> list[Path]:
-    """reports/figures/<paper>/<figure>.png; with `show` also as outputs of a notebook cell. Errors as `figures_of`."""
+    """reports/figures/<paper>/<figure>.png; with `show` also as outputs of a notebook cell. What is not drawn is told.
+
+    Raises:
+        InputError: as `figures_of`; or a figure would be lost whose run is not measured here. The earlier ones stay.
+    """
     figures = figures_of(parameters, paper)
-    target = paths.FIGURES / paper
+    target, drawn = paths.FIGURES / paper, {one.name for one in figures}
+    for planned in load_figures(paper):
+        if planned.name not in drawn:
+            runs = list(dict.fromkeys(column.run for column in columns_of(paper, planned.name)))
+            if (target / f"{planned.name}.png").is_file():
+                keep_reported(parameters, target / f"{planned.name}.png", runs, ())
+            print(f"{planned.title}: not run ({', '.join(runs) or 'no run stands in it'})")
     with atomic_folder(target) as folder:
         for one in figures:
             save_figure(one.figure, folder / f"{one.name}.png", title=one.title, caption=one.caption, alt=one.alt)

@@ -12,14 +12,11 @@ from replication.atomic import atomic_folder
 from replication.data.masks import MaskStore
 from replication.data.pairs import EvaluationPairs, pairable, write_pairs
 from replication.data.store import FaceStore
+from replication.processors import usable_processors
 from replication.stages.protocols import check_protocol
 
 if TYPE_CHECKING:
     from replication.config import Parameters
-
-
-def _workers() -> int:
-    return os.cpu_count() or 1
 
 
 def prepare_masks(parameters: Parameters) -> dict[str, MaskStore]:
@@ -54,7 +51,7 @@ def _make_masks(parameters: Parameters, folder: Path, size: int) -> MaskStore:
             train=masks.train,
             test_per_bucket=masks.test_per_bucket,
             seed=masks.seed,
-            workers=_workers(),
+            workers=usable_processors(),
         )
     from replication.data.nvidia_masks import read_mask_store
 
@@ -66,7 +63,7 @@ def _make_masks(parameters: Parameters, folder: Path, size: int) -> MaskStore:
         train=masks.train,
         test_per_bucket=masks.test_per_bucket,
         seed=masks.seed,
-        workers=_workers(),
+        workers=usable_processors(),
     )
 
 

@@ -16,7 +16,7 @@ from replication import distributed, paths
 from replication.atomic import atomic_folder, write_json
 from replication.data.loader import TrainingBatches
 from replication.data.masks import MaskStore
-from replication.device import arithmetic, choose_device
+from replication.device import arithmetic, choose_device, memory_format
 from replication.errors import InputError, RunError
 from replication.graph.closure import code_digest
 from replication.graph.roots import part_roots
@@ -105,7 +105,7 @@ def _task(
     parameters: Parameters, method: Method, part: Part, settings: Any, run: str, dataset: str | None, k: int
 ) -> Task:
     """What the part's code is given; needs are opened when it asks for them."""
-    device = choose_device(parameters.compute.device)
+    device, laid_out = choose_device(parameters.compute.device), memory_format(parameters.compute.channels_last)
     faces = open_faces(parameters, dataset) if part.data else None
     own = {one.name: one for one in method.parts}
 
@@ -120,6 +120,7 @@ def _task(
             weights=lambda name: load_weights(paths.model(paths.training(run, name, k)))[0],
             device=device,
             open=open_need,
+            memory_format=laid_out,
         )
         return importlib.import_module(own[need].module).open_part(trained)
 
@@ -150,6 +151,7 @@ def _task(
         device=device,
         open=open_need,
         shared=shared,
+        memory_format=laid_out,
     )
     return task
 

@@ -20,7 +20,15 @@ from replication.device import arithmetic, choose_device, peak_memory_mb, reset_
 from replication.errors import InputError
 from replication.training.checkpoint import Position, load_checkpoint, save_checkpoint
 from replication.training.history import History
-from replication.training.state import Stop, ancestors_to_watch, end_with, locked, state_path, stop_on_signals
+from replication.training.state import (
+    Stop,
+    ancestors_to_watch,
+    end_with,
+    furthest_other_run,
+    locked,
+    state_path,
+    stop_on_signals,
+)
 from replication.training.status import Status
 from replication.training.step_values import channels_last_of, gather, mean_of, numbers, plain_ids, seed_step
 from replication.training.trainable import Trainable
@@ -184,6 +192,8 @@ def fit(
             stack.callback(history.close)
         status = Status(name, steps, log_every_s, place, speak=group.is_main)
         _say_what_is_resumed(status, position, history, folder)
+        if not position.step and (other := furthest_other_run(folder)) is not None:
+            status.say(f"{name}: begins from zero: {other.told(config)}")
         update = Updater(
             optimizers,
             group,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import shutil
@@ -10,12 +11,13 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from replication.atomic import write_json
 from replication.errors import InputError
-from replication.training.checkpoint import config_digest
+from replication.training.checkpoint import config_digest, first_differences
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +72,41 @@ def locked(folder: str | Path, config: Mapping[str, Any]) -> Iterator[Path]:
         # The file stays. Were it removed, a process that had opened it would lock a file that the next one, which
         # makes a new one of the same name, never sees.
         os.close(descriptor)
+
+
+@dataclass(frozen=True)
+class OtherRun:
+    """A training of the same name under another configuration, by the last of its checkpoints.
+
+    steps: of the whole training. config: what it was begun with.
+    """
+
+    folder: Path
+    step: int
+    steps: int
+    config: Mapping[str, Any]
+
+    def told(self, config: Mapping[str, Any]) -> str:
+        """What is there, and why a training of `config` does not go on with it."""
+        state = "a finished training" if self.step >= self.steps else f"a training at step {self.step} of {self.steps}"
+        differing = "; ".join(first_differences(config, self.config))
+        return f"{state} of another configuration ({differing}) is in {self.folder}, until this one is stored"
+
+
+def furthest_other_run(folder: str | Path) -> OtherRun | None:
+    """Of the trainings beside this one's folder, a finished one, or else that with the most steps; None without any.
+
+    A folder that cannot be read is none.
+    """
+    found = []
+    for other in sorted(Path(folder).parent.glob("*/config.json")):
+        steps_done = [int(m.stem.removeprefix("step-")) for m in other.parent.glob("step-*.json")]
+        if other.parent == Path(folder) or not steps_done:
+            continue
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            config = json.loads(other.read_bytes())
+            found.append(OtherRun(other.parent, max(steps_done), int(config["fit"]["steps"]), config))
+    return max(found, key=lambda one: (one.step >= one.steps, one.step), default=None)
 
 
 def remove_other_runs(folder: str | Path) -> None:

@@ -556,10 +556,15 @@ def test_an_earlier_run(here):
         (folder / "config.json").write_text("garbage" if steps is None else json.dumps(config))
     (here / "reports/failed/train").mkdir(parents=True)
     (here / "reports/failed/train/full.ipynb").write_text("")
-    run, failed = earlier_runs.earlier_runs(smoke)
+    run, anew, failed = earlier_runs.earlier_runs(smoke)
     assert run.text == (
         "1 finished training in .state; to go on with: full/network/seed_0 at step 20 of 50, odd/network/seed_0 at "
         "step 3 of None; 3 of another size or other settings, which this profile does not go on with"
+    )
+    images = smoke.settings_of("no_intra").schedule.images
+    assert anew.state == NOTE and anew.text == (
+        f"finished, and would begin from zero with what is changed: no_intra/network/seed_0 (settings.schedule.images: "
+        f"1 there, {images} here), no_mrem/network/seed_0 (image_size: 64 there, 32 here)"
     )
     assert failed.state == NOTE and "reports/failed/train/full.ipynb" in failed.text
 

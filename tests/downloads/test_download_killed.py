@@ -31,7 +31,7 @@ os.replace = replace"""
 
 # Point -> statements that make the process end there at once, as if the power went; `raw` is data/raw.
 POINTS = {
-    "before the first byte": "transfer.Part.write = lambda part, block: os._exit(9)",
+    "before the first byte": "transfer.PartialFile.write = lambda part, block: os._exit(9)",
     "after the card, before the first byte": """
 real = transfer.write_json
 def write_json(*arguments):
@@ -45,13 +45,13 @@ def write(descriptor, view):
     os._exit(9)
 transfer.os.write = write""",
     "after the second block": """
-real, blocks = transfer.Part.write, []
+real, blocks = transfer.PartialFile.write, []
 def write(part, block):
     real(part, block)
     blocks.append(block)
     if len(blocks) == 2:
         os._exit(9)
-transfer.Part.write = write""",
+transfer.PartialFile.write = write""",
     "before the check": "download.check_file = lambda *arguments: os._exit(9)",
     "before the record": "file_checks.HashRecord.add = lambda *arguments: os._exit(9)",
     "before the rename": ends_at_rename("set.zip", done=False),

@@ -61,8 +61,8 @@ def checkout(tmp_path_factory):
     folder = tmp_path_factory.mktemp("checkout")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setattr(faces_stage, "_workers", lambda: 1)
-        patch.setattr(holes_stage, "_workers", lambda: 1)
+        patch.setattr(faces_stage, "usable_processors", lambda: 1)
+        patch.setattr(holes_stage, "usable_processors", lambda: 1)
         p = small_parameters(folder)
         for dataset in ("celebahq", "parsing", "attributes"):
             faces_stage.prepare_faces(p, dataset)

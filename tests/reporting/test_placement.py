@@ -17,6 +17,7 @@ from replication.reporting.placement import (
     FIGURE_COLUMNS,
     ROW_COLUMNS,
     Column,
+    check_runs,
     columns_of,
     rows_of,
 )
@@ -95,6 +96,7 @@ def test_a_new_folder_puts_a_row_into_a_table_and_a_column_into_a_figure(new):
         ("showface,9,FFHQ,DSI,dsi", r"row 2: showface has no Table '9' \(allowed: 1, 2, 3, 4\)"),
         ("showface,one,FFHQ,DSI,dsi", "row 2: showface has no Table 'one'"),
         ("showface,1,FFHQ,PConv,dsi", "PConv on FFHQ in Table 1 of showface is pconv_ffhq of pconv already"),
+        ("showface,1,FFQH,DSI,dsi", r"row 2: 'FFQH' is no data set of the papers; did you mean 'FFHQ'\? \(allowed: "),
         ("showface,1,FFHQ,DSI", r"rows.csv: every row must have 5 values"),
     ],
 )
@@ -104,9 +106,30 @@ def test_rows_that_cannot_be_used_are_refused(new, row, sentence):
         rows_of("showface")
 
 
+def test_a_row_of_a_run_that_does_not_exist_is_refused_with_its_file_and_row(new):
+    write(new, "rows.csv", ROW_COLUMNS, "showface,1,CelebA-HQ,DSI,dsi", "showface,1,FFHQ,DSI,dsi_fhq")
+    check_runs(["dsi", "dsi_fhq"])
+    words = (
+        r"^methods/newest/rows\.csv, row 3: 'dsi_fhq' is a run neither of params\.yaml nor of a profile of newest; did"
+    )
+    with pytest.raises(InputError, match=words):
+        check_runs(["dsi", "dsi_ffhq"])
+    (new / "rows.csv").unlink()
+    write(new, "figures.csv", FIGURE_COLUMNS, "showface,figure5,CelebA-HQ,DSI,dsi,")
+    with pytest.raises(InputError, match=r"^methods/newest/figures\.csv, row 2: 'dsi' is a run neither"):
+        check_runs(["full"])
+
+
+def test_a_run_of_a_profile_is_known_where_the_parameters_do_without_it():
+    check_runs([])  # `smoke` without `full` reports it as not run
+
+
 def test_figures_that_cannot_be_used_are_refused(new):
     write(new, "figures.csv", FIGURE_COLUMNS, "showface,figure9,FFHQ,DSI,dsi,")
     with pytest.raises(InputError, match=r"newest/figures\.csv, row 2: showface has no figure 'figure9'; did"):
+        columns_of("showface", "figure5")
+    write(new, "figures.csv", FIGURE_COLUMNS, "showface,figure5,CelebA,DSI,dsi,")
+    with pytest.raises(InputError, match=r"row 2: 'CelebA' is no data set of the papers; did you mean 'CelebA-HQ'\?"):
         columns_of("showface", "figure5")
     write(new, "figures.csv", ROW_COLUMNS)
     with pytest.raises(InputError, match=r"figures\.csv: must have the columns paper,figure,dataset,column,run,draw"):

@@ -95,8 +95,8 @@ def _once(tmp_path_factory) -> Built:
     try:
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(folder)
-            patch.setattr(faces_stage, "_workers", lambda: 1)
-            patch.setattr(holes_stage, "_workers", lambda: 1)
+            patch.setattr(faces_stage, "usable_processors", lambda: 1)
+            patch.setattr(holes_stage, "usable_processors", lambda: 1)
             patch.setattr(training_stage, "fit", keep)
             p = load_parameters()
             for dataset in p.data:

@@ -37,6 +37,9 @@ class Runs:
     def measured_runs(self) -> list[str]:
         return list(self.names)
 
+    def run_names(self) -> list[str]:
+        return list(self.names)
+
     def method_of(self, run: str):
         return methods()["mdrnet"]
 
@@ -124,8 +127,12 @@ def test_draws_are_joint_and_many(checkout):
     assert np.corrcoef(a, draws["full", "1-20%", "L1_percent"])[0, 1] < -0.99
 
 
-def test_a_run_without_results_is_missing(checkout):
-    (paths.RESULTS / "no_mrem").rename(paths.RESULTS / "elsewhere")
+def test_a_run_without_a_number_that_a_claim_reads_is_missing(checkout):
+    path = paths.METRICS / "no_mrem.json"
+    metrics = json.loads(path.read_text())
+    for bucket in BUCKETS:
+        metrics[bucket].pop("L1_percent")
+    path.write_text(json.dumps(metrics))
     stage.write_claims(PARAMETERS)
     row = read_claims_csv(paths.CLAIMS).set_index("id").loc["C14"]
     assert row.verdict == "not run" and "run no_mrem has no L1_percent" in row.measured_evidence

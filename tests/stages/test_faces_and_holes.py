@@ -37,8 +37,8 @@ def of(name: str, values: dict):
 def photos(tmp_path, monkeypatch):
     """5 photos and a table with a single one of them for testing."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(faces_stage, "_workers", lambda: 1)
-    monkeypatch.setattr(holes_stage, "_workers", lambda: 1)
+    monkeypatch.setattr(faces_stage, "usable_processors", lambda: 1)
+    monkeypatch.setattr(holes_stage, "usable_processors", lambda: 1)
     Path("photos").mkdir()
     for k in range(5):
         noise = np.random.default_rng(k).integers(0, 256, (40, 40, 3), dtype=np.uint8)

@@ -30,6 +30,7 @@ def parameters(tmp_path, monkeypatch):
     """A checkout without results, in which a run `full` is measured by a protocol."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(stage, "subtitle", lambda parameters: "profile: demo")
+    monkeypatch.setattr(stage, "reportable", lambda parameters: {})
     return SimpleNamespace(
         profile="demo",
         measured_runs=lambda: ["full"],

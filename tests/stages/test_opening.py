@@ -38,6 +38,17 @@ def test_networks_that_others_look_through_stay_frozen(built, name):
     assert not any(parameter.requires_grad for parameter in network.parameters())
 
 
+@pytest.mark.parametrize("channels_last", [True, False])
+def test_frozen_networks_lie_in_memory_as_the_parameters_say(built, channels_last):
+    parameters = built.changed("compute", channels_last=channels_last)
+    full = open_inpainter(parameters, "full")[0]
+    networks = [open_run(parameters, "parser"), full.network, full.first_stage.coarse_network.network]
+    for network in [*networks, full.first_stage.parser]:
+        weights = [p for p in network.parameters() if p.ndim == 4]
+        laid_out = torch.channels_last if channels_last else torch.contiguous_format
+        assert weights and all(p.is_contiguous(memory_format=laid_out) for p in weights)
+
+
 def test_another_of_several_trainings_is_opened(built):
     for k in (0, 1):
         inpainter, card = open_inpainter(built.parameters, "shared_memory", k=k)

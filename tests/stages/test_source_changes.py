@@ -44,8 +44,8 @@ def parameters(**data):
 def checkout(tmp_path, monkeypatch):
     """12 photos, a table of 10 of them, label maps; nothing packed yet."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(faces_stage, "_workers", lambda: 1)
-    monkeypatch.setattr(holes_stage, "_workers", lambda: 1)
+    monkeypatch.setattr(faces_stage, "usable_processors", lambda: 1)
+    monkeypatch.setattr(holes_stage, "usable_processors", lambda: 1)
     Path("photos").mkdir()
     Path("maps").mkdir()
     for k in range(12):

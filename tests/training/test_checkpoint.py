@@ -100,6 +100,8 @@ def test_digest_ignores_order_and_differences_are_named():
         "b.c: 3 there, 2 here",
         "b.d: 4 there, absent here",
     ]
+    long = {"code": "0123456789abcdef" * 4}
+    assert first_differences(long, {"code": "f" * 64}) == ["code: ffffffff... there, 01234567... here"]
 
 
 def test_weights_round_trip(tmp_path):

@@ -14,6 +14,7 @@ from replication.device import arithmetic
 from replication.errors import InputError
 from replication.training.fit import fit
 from replication.training.history import read
+from replication.training.state import furthest_other_run
 from replication.training.status import duration
 from replication.training.trainable import Trainable
 from replication.training.update import NonFiniteError
@@ -232,6 +233,37 @@ def test_status_lines_are_plain_without_a_terminal(tmp_path, capsys):
     assert lines[1].startswith("toy: step 2/3, 8 images, ")
     assert " images/s, " in lines[1] and " | d " in lines[1]
     assert lines[3].startswith("toy: 3 steps, 12 images in ")
+
+
+def test_a_training_that_begins_anew_says_what_it_leaves_and_keeps_it(tmp_path, capsys):
+    """More images after a finished run: hours would be repeated, so that it is said before, and nothing is removed."""
+    first = run(ToyGAN(), tmp_path, config={"images": 12})
+    before = {path: path.read_bytes() for path in first.state_folder.iterdir()}
+    assert "begins from zero" not in capsys.readouterr().out
+    second = run(ToyGAN(), tmp_path, config={"images": 20}, steps=5, checkpoint_steps=1)
+    assert capsys.readouterr().out.splitlines()[0] == (
+        "toy: begins from zero: a finished training of another configuration (images: 12 there, 20 here; fit.steps: "
+        f"3 there, 5 here) is in {first.state_folder}, until this one is stored"
+    )
+    assert before == {path: path.read_bytes() for path in first.state_folder.iterdir()}
+    run(ToyGAN(), tmp_path, config={"images": 20}, steps=5)  # its own checkpoint is there now
+    assert "begins from zero" not in capsys.readouterr().out
+    assert second.state_folder != first.state_folder
+    run(ToyGAN(), tmp_path, config={"images": 12})  # and the first one is finished as before
+    assert "begins from zero" not in capsys.readouterr().out
+
+
+def test_of_several_other_trainings_the_finished_one_is_told(tmp_path):
+    finished = run(ToyGAN(), tmp_path, config={"images": 12}).state_folder
+    unfinished = run(ToyGAN(), tmp_path, config={"images": 99}, steps=9).state_folder
+    (manifest,) = unfinished.glob("step-*.json")
+    manifest.rename(manifest.with_name("step-000000005.json"))
+    (tmp_path / "toy" / "damaged").mkdir()
+    (tmp_path / "toy" / "damaged" / "config.json").write_text("{")
+    (tmp_path / "toy" / "damaged" / "step-000000099.json").write_text("{")
+    assert furthest_other_run(tmp_path / "toy" / "new").told({"images": 12}).startswith("a finished training of")
+    assert furthest_other_run(finished).told({"images": 12}).startswith("a training at step 5 of 9 of another")
+    assert furthest_other_run(tmp_path / "none" / "new") is None
 
 
 @pytest.mark.parametrize(

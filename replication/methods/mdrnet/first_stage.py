@@ -76,7 +76,7 @@ def compute(task: Task, folder: Path) -> dict[str, Any]:
     for start in range(0, pairs, AT_ONCE):
         part = slice(start, min(start + AT_ONCE, pairs))
         batch = batches.assemble(np.arange(part.start, part.stop))
-        image, mask = (batch[k].to(task.device, memory_format=torch.channels_last) for k in ("image", "mask"))
+        image, mask = (batch[k].to(task.device, memory_format=task.memory_format) for k in ("image", "mask"))
         face, parsed = first_stage(image, mask)
         coarse[part] = tensor_to_images(face)
         labels[part] = parsed.cpu().numpy()

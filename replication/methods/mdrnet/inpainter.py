@@ -95,5 +95,5 @@ def open_run(trained: TrainedRun) -> MDRNetInpainter:
     """The trained network on the run's device, with the first stage that it was trained behind."""
     network = MDRNet(trained.settings)
     network.load_state_dict(trained.weights(ONLY_PART))
-    network.to(trained.device, memory_format=torch.channels_last)
+    network.to(trained.device, memory_format=trained.memory_format)
     return MDRNetInpainter(network, open_first_stage(trained), lambda: trained.open("reconstruction"))

@@ -105,6 +105,13 @@ class MDRNetSettings(MethodSettings):
         if grid % self.size.patch:
             yield "size.patch", f"must divide the feature grid {grid} = image_size/2, got {self.size.patch}"
 
+    def opens(self, part: str, need: str, dataset: str) -> bool:
+        """A data set has one coarse network; without a table of pairs nothing is computed for it beforehand."""
+        if part == "first_stage" and not self.first_stage.pairs:
+            return False
+        coarse = {"pconv:coarse.run": self.coarse.run, "pconv:coarse.for_ffhq": self.coarse.for_ffhq}
+        return need not in coarse or coarse[need] == self.coarse_run(dataset)
+
     def stated_by_the_paper(self, run: str) -> dict[str, tuple[Any, Any]]:
         """What ShowFace says of it, and the full size, which it does not state but which a small network is not."""
         full = {}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import torch
-
 from replication.methods import ONLY_PART, TrainedRun
 from replication.methods.parser.bisenet import BiSeNet, FaceParser
 
@@ -13,4 +11,4 @@ def open_run(trained: TrainedRun) -> FaceParser:
     p = trained.settings
     network = BiSeNet(width=p.width, output_stride=p.output_stride)
     network.load_state_dict(trained.weights(ONLY_PART))
-    return FaceParser(network, p.upscale).to(trained.device, memory_format=torch.channels_last)
+    return FaceParser(network, p.upscale).to(trained.device, memory_format=trained.memory_format)

@@ -51,4 +51,4 @@ def open_run(trained: TrainedRun) -> PConvInpainter:
     """The trained U-Net on the run's device."""
     network = PConvUNet(trained.settings.width, trained.settings.levels)
     network.load_state_dict(trained.weights(ONLY_PART))
-    return PConvInpainter(network.to(trained.device, memory_format=torch.channels_last))
+    return PConvInpainter(network.to(trained.device, memory_format=trained.memory_format))
