@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from replication import paths
@@ -33,6 +34,7 @@ def measured(parameters: Parameters) -> dict[str, dict[str, Any]]:
     return found
 
 
-def subtitle(parameters: Parameters) -> str:
-    """One line that says what was run, for every figure."""
-    return conditions_of(measured(parameters)).line()
+def subtitle(parameters: Parameters, runs: Iterable[str]) -> str:
+    """One line that says what was run, for a figure that shows these runs."""
+    shown = set(runs)
+    return conditions_of({name: one for name, one in measured(parameters).items() if name in shown}).line()

@@ -21,7 +21,7 @@ CURVES = paths.FIGURES / "curves"
 
 
 def write_plots(parameters: Parameters) -> list[Path]:
-    """reports/plots/*.csv, and reports/figures/curves/<method>.png (<method>_<part>.png of a part with a name)."""
+    """reports/plots/*.csv, and reports/figures/curves/<method>.png and .svg (<method>_<part> of a part with a name)."""
     order = {name: i for i, name in enumerate(parameters.run_names())}
     curves = sorted(load_curves(paths.MODELS, order), key=lambda one: (order[one.run], one.k))
     metrics = measured(parameters)
@@ -29,16 +29,18 @@ def write_plots(parameters: Parameters) -> list[Path]:
     with atomic_folder(paths.PLOTS) as folder:
         written = [paths.PLOTS / path.name for path in write_plot_data(curves, metrics, folder)]
     titles = {name: one.title for name, one in methods().items()}
+    drawn = curve_figures(curves, titles=titles, profile=parameters.profile)
     with atomic_folder(CURVES) as folder:
-        for (method, part), figure in sorted(curve_figures(curves, titles=titles).items(), key=lambda item: item[0]):
+        for (method, part), figure in sorted(drawn.items(), key=lambda item: item[0]):
             name = method if part == ONLY_PART else f"{method}_{part}"
             shown = titles.get(method, method)
             save_figure(
                 figure,
                 folder / f"{name}.png",
                 title=f"Training curves: {shown}" if part == ONLY_PART else f"Training curves: {shown}, {part}",
-                caption="Smoothed lines over faint raw values; every run of the method.",
-                alt=f"Loss curves of all runs of {shown} over images seen.",
+                caption="Smoothed lines of every run of the system, over faint raw values where there are up to three.",
+                alt=f"Curves of every logged number of all runs of {shown} over images seen.",
+                svg=True,
             )
             written.append(CURVES / f"{name}.png")
     return written
