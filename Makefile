@@ -26,8 +26,10 @@ test: $(READY)
 	$(BIN)/ruff check replication tests benchmarks
 	$(BIN)/python -m pytest
 
+# This environment's kernel, whatever Jupyter's path has; saved without outputs, so that looking changes no tracked file.
 lab: $(READY)
-	$(BIN)/jupyter lab notebooks
+	JUPYTER_PREFER_ENV_PATH=1 JUPYTER_PATH=$(abspath $(VENV))/share/jupyter $(BIN)/jupyter lab notebooks \
+	  --ContentsManager.pre_save_hook=replication.notebooks.strip_on_save
 
 install: $(READY)
 

@@ -8,6 +8,7 @@ output in place, and stamps times into it. `execute` refuses the first two, keep
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import re
 import sys
@@ -38,25 +39,24 @@ def execute(notebook: str | Path, output: str | Path, parameters: dict[str, Any]
         parameters: values for names that the parameters cell defines.
 
     Raises:
-        InputError: unknown parameter, no such notebook, no Jupyter kernel; or a cell of the notebook raised
-            an InputError itself (its sentence is passed on).
+        InputError: unknown parameter, no such notebook, no ipykernel in this environment; or a cell of the notebook
+            raised an InputError itself (its sentence is passed on).
         NotebookError: a cell failed or was not run, or the kernel died.
         KeyboardInterrupt: the run was stopped; a training has written its checkpoint.
     """
-    # A kernel of the user's home folder must not shadow the one of this environment.
-    os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")  # a warning of the kernel's debugger, not ours
     # jsonschema would compile a grammar of IRIs, a second for every stage; no schema of a notebook asks for one.
     sys.modules.setdefault("rfc3987_syntax", None)
     import nbformat
     import papermill
-    from jupyter_client.kernelspec import NoSuchKernel
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
     notebook, output = Path(notebook), Path(output)
     if not notebook.is_file():
         raise InputError(f"notebook {notebook} does not exist")
+    if importlib.util.find_spec("ipykernel") is None:
+        raise InputError(f"ipykernel is not installed in this environment ({sys.prefix}): install it there")
     check_parameters(notebook, parameters)
     output.parent.mkdir(parents=True, exist_ok=True)
     partial = Path("reports/failed") / output.parent.name / output.name
@@ -76,10 +76,6 @@ def execute(notebook: str | Path, output: str | Path, parameters: dict[str, Any]
             stderr_file=sys.stderr,
             extra_arguments=["--IPKernelApp.log_level=50"],  # it warns of TCP on loopback at every start
         )
-    except NoSuchKernel as error:
-        raise InputError(
-            "the Jupyter kernel python3 is not installed in this environment: install ipykernel there"
-        ) from error
     except PapermillExecutionError as error:
         if error.ename == "InputError":
             raise InputError(error.evalue) from error
@@ -107,16 +103,32 @@ def execute(notebook: str | Path, output: str | Path, parameters: dict[str, Any]
 
 
 def _engine() -> str:
-    """The name of papermill's own engine with one difference: a kernel that has run its last cell is killed.
+    """The name of papermill's own engine with two differences.
 
-    Asked to end, it would take PyTorch apart for one or two seconds, at every stage. One that is interrupted in a cell
-    is still asked, so that a training writes its checkpoint.
+    A kernel that has run its last cell is killed: asked to end, it would take PyTorch apart for one or two seconds, at
+    every stage. One that is interrupted in a cell is still asked, so that a training writes its checkpoint.
+
+    The kernel is that of the Python that runs this, and not the first `python3` on Jupyter's path: that one may be of
+    another environment (JUPYTER_PATH, the user's home folder), where this package is another or none.
     """
+    from jupyter_client import AsyncKernelManager
+    from jupyter_client.kernelspec import KernelSpec
     from papermill.clientwrap import PapermillNotebookClient
     from papermill.engines import NBClientEngine, papermill_engines
     from papermill.log import logger
 
+    own = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+
+    class OwnKernel(AsyncKernelManager):
+        @property
+        def kernel_spec(self) -> KernelSpec:
+            return KernelSpec(argv=list(own), display_name="Python 3", language="python")
+
     class Client(PapermillNotebookClient):
+        def create_kernel_manager(self) -> OwnKernel:
+            self.kernel_manager_class = OwnKernel
+            return super().create_kernel_manager()
+
         def papermill_execute_cells(self) -> None:
             super().papermill_execute_cells()
             self.shutdown_kernel = "immediate"
@@ -175,17 +187,57 @@ def normalise(notebook) -> None:
                     item.data[kind] = text.replace(root + os.sep, "").replace(root, ".")
 
 
+def strip_on_save(model: dict[str, Any], path: str = "", **_: Any) -> None:
+    """JupyterLab's hook before it saves (`make lab`): a notebook goes to disk as it is committed, without outputs.
+
+    The page in the browser keeps them until it is loaded anew; executed notebooks are in reports/notebooks. Works in
+    place on `model`, as Jupyter's contents manager hands it over; what is no notebook of format 4 is left alone.
+    """
+    content = model.get("content")
+    if model.get("type") != "notebook" or not isinstance(content, dict) or content.get("nbformat") != 4:
+        return
+    content["metadata"] = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
+    for cell in content["cells"]:
+        tags = cell["metadata"].get("tags")
+        cell["metadata"] = {"tags": tags} if tags else {}
+        if cell["cell_type"] == "code":
+            cell["outputs"], cell["execution_count"] = [], None
+
+
 def to_html(notebook, title: str, exporter=None) -> str:
-    """The notebook as one self-contained HTML page: prose, code and outputs."""
+    """The notebook as one self-contained HTML page: prose, code and outputs. It runs and fetches nothing."""
     exporter = exporter or _html_exporter()
     body, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"name": title}})
     return body
 
 
+# nbconvert's page without the scripts that it would ask network hosts for (require.js, MathJax, Mermaid, widgets).
+# The policy holds for outputs too, whatever a cell displays.
+_OFFLINE = """\
+{%- extends "lab/index.html.j2" -%}
+{%- block html_head_js -%}
+<meta http-equiv="Content-Security-Policy"
+  content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; font-src data:">
+{%- endblock html_head_js -%}
+{%- block jupyter_widgets -%}{%- endblock jupyter_widgets -%}
+{%- block html_head_js_mathjax -%}{%- endblock html_head_js_mathjax -%}
+{%- block html_head_js_mermaidjs -%}{%- endblock html_head_js_mermaidjs -%}
+"""
+
+
 def _html_exporter():
+    from jinja2 import DictLoader
     from nbconvert import HTMLExporter
 
-    exporter = HTMLExporter(template_name="lab", embed_images=True)
+    exporter = HTMLExporter(
+        template_name="lab",
+        template_file="offline.html.j2",
+        extra_loaders=[DictLoader({"offline.html.j2": _OFFLINE})],
+        embed_images=True,
+    )
     # Its only messages are warnings of missing alternative texts, one for every plot.
     exporter.log.setLevel("ERROR")
     _ = exporter.template  # compiled when first asked for

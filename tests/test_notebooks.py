@@ -17,6 +17,7 @@ import papermill
 import pytest
 import torch
 import yaml
+from traitlets.config import Config
 
 from replication.errors import InputError
 from replication.notebooks import execute, normalise
@@ -51,6 +52,28 @@ def test_committed_notebooks_are_valid_bare_and_movable(path):
     for cell in code:
         compile(cell.source, path.name, "exec")
     assert notebook.metadata.kernelspec.name == "python3"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.name)
+def test_a_notebook_saved_by_jupyterlab_stays_as_it_is_committed(path, tmp_path):
+    """With the hook that `make lab` names, by Jupyter's own contents manager: outputs, counts and metadata go."""
+    from jupyter_server.services.contents.largefilemanager import LargeFileManager
+
+    (hook,) = re.findall(r"--ContentsManager\.pre_save_hook=(\S+)", (ROOT / "Makefile").read_text())
+    manager = LargeFileManager(root_dir=str(tmp_path), config=Config({"ContentsManager": {"pre_save_hook": hook}}))
+    (tmp_path / "open.ipynb").write_bytes(path.read_bytes())
+    content = manager.get("open.ipynb")["content"]
+    content["metadata"]["kernelspec"]["display_name"] = "Python 3 (ipykernel)"
+    content["metadata"]["language_info"]["version"] = "3.13.1"
+    for number, cell in enumerate(content["cells"]):
+        if cell["cell_type"] == "code":
+            cell["execution_count"] = number
+            cell["outputs"] = [nbformat.v4.new_output("stream", name="stdout", text="x")]
+            cell["metadata"]["execution"] = {"iopub.status.idle": "12:30"}
+    manager.save({"type": "notebook", "format": "json", "content": content}, "open.ipynb")
+    assert (tmp_path / "open.ipynb").read_bytes() == path.read_bytes()
+    manager.save({"type": "file", "format": "text", "content": "x"}, "text.txt")
+    assert (tmp_path / "text.txt").read_text() == "x"
 
 
 def commands() -> dict[str, str]:
@@ -127,16 +150,22 @@ def test_a_notebook_that_is_missing(book):
         execute("none.ipynb", "out.ipynb", {})
 
 
-def test_a_missing_kernel_is_one_sentence(book, monkeypatch):
-    from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
-
-    def none(self, name):
-        raise NoSuchKernel(name)
-
-    monkeypatch.setattr(KernelSpecManager, "get_kernel_spec", none)
-    with pytest.raises(InputError, match="the Jupyter kernel python3 is not installed in this environment"):
+def test_a_missing_kernel_is_one_sentence(book, never_executed, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"^ipykernel is not installed in this environment \("):
         execute(book("a = 1"), "out.ipynb", {})
     assert not Path("out.ipynb").exists()
+
+
+def test_a_foreign_kernel_first_on_jupyters_path_is_not_run(book, tmp_path, monkeypatch):
+    spec = tmp_path / "foreign" / "kernels" / "python3"
+    spec.mkdir(parents=True)
+    argv = ["/no/such/environment/bin/python", "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    content = {"argv": argv, "display_name": "Foreign", "language": "python"}
+    (spec / "kernel.json").write_text(json.dumps(content))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "foreign"))
+    execute(book("a = 1", "import sys; print(sys.executable)"), "out.ipynb", {})
+    assert sys.executable in Path("out.ipynb").read_text()
 
 
 def test_leaving_early_is_a_failure(book):
@@ -241,6 +270,27 @@ def test_two_equal_runs_give_equal_bytes(book):
     assert [cell["id"] for cell in notebook["cells"]] == [f"cell-{i:03d}" for i in range(len(notebook["cells"]))]
     assert b"a is 7" in results[0][1] and b"<title>here</title>" in results[0][1]
     assert not list(Path("reports").glob("failed/**/*.ipynb"))  # nothing failed
+
+
+def test_pages_fetch_and_run_nothing(book):
+    """Whatever a cell displays: formulas and diagrams of the prose, HTML and scripts of outputs."""
+    shown = "<script src='https://example.org/a.js'></script><img src='https://example.org/a.png'>"
+    path = book("a = 1", f"from IPython.display import HTML\nHTML({shown!r})")
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells.insert(0, nbformat.v4.new_markdown_cell("# Title\n\n$a^2$\n\n```mermaid\ngraph LR\n```"))
+    nbformat.write(notebook, path)
+    execute(path, "out.ipynb", {})
+    page = Path("out.html").read_text()
+    head, body = page.split("<body", 1)
+    assert re.findall(r"<(?:script|link|iframe|base)\b", head) == [] and "@import" not in head
+    assert not re.search(r"url\(\s*['\"]?(?:https?:)?//", page)
+    # What a cell wrote stays in the page and is refused by its policy.
+    (policy,) = re.findall(r'<meta content="([^"]*)" http-equiv="Content-Security-Policy"', head)
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";") if rule.strip())
+    assert rules == {
+        "default-src": "'none'", "img-src": "data:", "style-src": "'unsafe-inline'", "font-src": "data:"
+    }  # fmt: skip
+    assert body.count("<script") == 1
 
 
 def test_the_live_log_of_a_training_is_not_kept():

@@ -43,14 +43,14 @@ FROM_G_MASK = np.array([LABELS.index(name) for name in G_MASK], dtype=np.uint8)
 
 COLOURS = np.array(
     [
-        (24, 26, 32), (238, 190, 158), (124, 77, 44), (168, 110, 62), (42, 122, 202), (92, 178, 236),
-        (80, 84, 96), (214, 134, 116), (232, 160, 136), (244, 208, 63), (226, 150, 110), (120, 24, 38),
-        (208, 62, 84), (232, 104, 122), (198, 150, 124), (250, 226, 132), (70, 132, 112), (92, 58, 108),
+        (24, 26, 32), (250, 203, 173), (121, 74, 39), (158, 100, 46), (29, 128, 214), (92, 178, 236),
+        (80, 84, 96), (194, 129, 138), (208, 132, 77), (244, 208, 63), (230, 173, 172), (113, 18, 36),
+        (205, 61, 85), (250, 158, 126), (198, 150, 124), (250, 226, 132), (67, 130, 110), (92, 57, 108),
         (60, 92, 166),
     ],
     dtype=np.uint8,
 )  # fmt: skip
-"""uint8 (19,3): RGB colours for showing label maps."""
+"""uint8 (19,3): RGB colours for showing label maps; any two can be told apart with deuteranopia too (a test)."""
 
 COLOURS_14 = COLOURS[[TO_14.tolist().index(c) for c in range(len(CLASSES_14))]]
 """uint8 (14,3): each class in the colour of the first label that it comes from."""

@@ -3,7 +3,6 @@ where it is there."""
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import re
@@ -151,25 +150,29 @@ def _memory() -> str:
 
 
 def kernel() -> Iterable[Finding]:
-    """papermill and the Jupyter kernel `python3` of this environment, which `notebooks.execute` prefers."""
+    """papermill and ipykernel, which stages run with this Python; and whether JupyterLab would take another kernel."""
     absent = [name for name in ("papermill", "ipykernel", "nbconvert") if util.find_spec(name) is None]
     if absent:
         yield Finding("notebooks", MISSING, f"{', '.join(absent)} missing: no stage can run", INSTALL)
         return
-    spec = Path(sys.prefix) / "share/jupyter/kernels/python3/kernel.json"
-    if spec.is_file():
-        try:
-            program = json.loads(spec.read_text(encoding="utf-8"))["argv"][0]
-        except (OSError, ValueError, KeyError, IndexError, TypeError):
-            yield Finding("notebooks", MISSING, f"{spec} cannot be read", "python -m ipykernel install --sys-prefix")
-            return
-        # A bare "python" is replaced by this interpreter.
-        if os.sep in program and Path(program).absolute() != Path(sys.executable).absolute():
-            text = f"the kernel python3 of this environment runs {program}"
-            state = NOTE if Path(program).exists() else MISSING
-            yield Finding("notebooks", state, text, "python -m ipykernel install --sys-prefix")
-            return
-    yield Finding("notebooks", OK, f"kernel python3, papermill {metadata.version('papermill')}")
+    yield Finding("notebooks", OK, f"stages run ipykernel of {sys.prefix}, papermill {metadata.version('papermill')}")
+    from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+
+    manager = KernelSpecManager()
+    mend = "`make lab` takes this environment's"
+    try:
+        spec = manager.get_kernel_spec("python3")
+        program = spec.argv[0]
+    except NoSuchKernel:
+        return  # JupyterLab brings its own
+    except (OSError, ValueError, IndexError, TypeError):
+        folder = manager.find_kernel_specs().get("python3")
+        yield Finding("notebooks", NOTE, f"{folder}/kernel.json, first on Jupyter's path, cannot be read", mend)
+        return
+    # A bare "python" is replaced by the interpreter that starts it.
+    if os.sep in program and Path(program).absolute() != Path(sys.executable).absolute():
+        text = f"the first kernel python3 on Jupyter's path, {spec.resource_dir}, runs {program}; no stage uses it"
+        yield Finding("notebooks", NOTE, text, mend)
 
 
 def repository() -> Iterable[Finding]:

@@ -1,8 +1,9 @@
-"""Loss curves of every training: small multiples, one panel per logged scalar, one line per run."""
+"""Curves of every training: small multiples, one panel per logged scalar, one line per run."""
 
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,21 @@ _CLOCK = ("step", "images_seen", "seconds")
 _SMOOTHING = 0.07  # width of the smoothing window, as a share of the run
 _LOG_FROM = 15.0  # a panel whose values span more than this factor gets a logarithmic axis
 MAX_COLUMNS = 4
+_RAW_UP_TO = 3  # runs; the raw values of more would hide the lines
+_MARKS = 5  # markers along a line, at other places for each run
+_UNITS = {
+    "accuracy": "share, 0 to 1",
+    "agreement": "share, 0 to 1",
+    "drift": "mean change of a value",
+    "entropy": "nats",
+    "hit": "slots",
+    "lr": "learning rate",
+    "norm": "norm",
+    "perplexity": "effective number",
+}
+"""Last word of a scalar's name -> words of its axis; all others are losses and the like, without a unit."""
+_NOT_MEASURED = {"lr"}
+"""Scalars, by the same word, that follow from the settings: drawn as they are, since smoothing would invent values."""
 
 
 @dataclass(frozen=True)
@@ -92,11 +108,11 @@ def smooth(values: np.ndarray, share: float = _SMOOTHING) -> np.ndarray:
 
 
 def curve_figures(
-    curves: Iterable[Curves], *, titles: Mapping[str, str] | None = None
+    curves: Iterable[Curves], *, titles: Mapping[str, str] | None = None, profile: str = ""
 ) -> dict[tuple[str, str], Figure]:
     """(method, part) -> figure: panels are scalars, lines are the runs of that method.
 
-    titles: method -> how a page calls it; its folder's name where that is not given.
+    titles: method -> how a page calls it; its folder's name where that is not given. profile: named below the title.
     """
     groups: dict[tuple[str, str], list[Curves]] = {}
     for one in curves:
@@ -108,45 +124,83 @@ def curve_figures(
         if sum(other == method for other, _ in groups) > 1:
             shown += f", {part}"
         words = f"Training of {shown}" if len(members) > 1 else f"Training of {shown}: {members[0].name}"
-        figures[method, part] = loss_curves(members, title=words)
+        made = made_of(members)
+        figures[method, part] = loss_curves(
+            members, title=words, subtitle="; ".join(filter(None, (profile and f"profile: {profile}", made)))
+        )
     return figures
 
 
+def made_of(runs: Sequence[Curves]) -> str:
+    """What the drawn trainings were made of, in one line from their cards; "" where those say nothing."""
+    words = []
+    for key, label in (("dataset_title", "data set"), ("training_images", "training images"), ("steps", "steps")):
+        found = {run.name: run.card[key] for run in runs if key in run.card}
+        values = list(dict.fromkeys(found.values()))
+        shown = [f"{value:,}" if isinstance(value, int) else str(value) for value in values]
+        # The commonest value first and the others with their runs, as the headers of tables have it.
+        if len(values) > 1:
+            values.sort(key=lambda value: -list(found.values()).count(value))
+            shown = [f"{values[0]:,}" if isinstance(values[0], int) else str(values[0])]
+            for value in values[1:]:
+                names = ", ".join(name for name, other in found.items() if other == value)
+                shown.append(f"{value:,} for {names}" if isinstance(value, int) else f"{value} for {names}")
+        if shown:
+            words.append(f"{label}: {'; '.join(shown)}")
+    seeds = sorted({run.card["seed"] for run in runs if "seed" in run.card})
+    if seeds:
+        words.append(f"seed{'s' if len(seeds) > 1 else ''}: {', '.join(map(str, seeds))}")
+    return "; ".join(words)
+
+
 @style.styled
-def loss_curves(runs: Sequence[Curves], *, title: str) -> Figure:
-    """Small multiples of the runs' scalars over images seen: smoothed lines over faint raw values."""
+def loss_curves(runs: Sequence[Curves], *, title: str, subtitle: str = "") -> Figure:
+    """Small multiples of the runs' scalars over images seen: smoothed lines, and faint raw values of a few runs.
+
+    A run has a colour, a line style and a marker of its own, so that runs can be told apart without colours too.
+
+    Raises:
+        InputError: no run has a logged scalar.
+    """
     scalars = list(dict.fromkeys(scalar for run in runs for scalar in run.scalars))
     if not scalars:
         raise InputError(f"{title}: no run has a logged scalar.")
     columns = min(MAX_COLUMNS, len(scalars))
     rows = -(-len(scalars) // columns)
-    width = max(2.6 * columns + 0.4, 4.2)
+    width = max(2.75 * columns + 0.4, 4.2)
     # The legend's columns follow the longest name, so that it never runs out of the figure.
     per_row = max(1, min(len(runs), int(width / (0.55 + 0.075 * max(len(run.name) for run in runs)))))
     legend_rows = -(-len(runs) // per_row)
     foot = 0.12 + 0.19 * legend_rows if len(runs) > 1 else 0.0  # a single run is named in the title
-    height = 1.85 * rows + 0.45 + foot
+    lines = textwrap.wrap(subtitle, int(width * 15))
+    head = 0.36 + 0.14 * len(lines)
+    height = 1.85 * rows + head + foot
     figure = style.new_figure(width, height, layout="constrained")
-    figure.get_layout_engine().set(rect=(0, foot / height, 1, 1 - foot / height), wspace=0.04, hspace=0.06)
-    figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
-    looks = {run.name: _look(i) for i, run in enumerate(runs)}
+    figure.get_layout_engine().set(rect=(0, foot / height, 1, 1 - (head + foot) / height), wspace=0.04, hspace=0.06)
+    figure.text(0.08 / width, 1 - 0.08 / height, title, va="top", fontsize=11, fontweight="bold")
+    below = {"va": "top", "fontsize": 7, "color": style.MUTED, "linespacing": 1.25}
+    figure.text(0.08 / width, 1 - 0.31 / height, "\n".join(lines), **below)
     handles = {}
     for k, scalar in enumerate(scalars):
         axes = figure.add_subplot(rows, columns, k + 1)
-        axes.set_title(scalar)
+        axes.set_title(scalar.replace("_", " "))
+        axes.set_ylabel(_axis_words(scalar), fontsize=7.5)
         axes.grid(axis="y")
         drawn = []
-        for run in runs:
+        for i, run in enumerate(runs):
             if scalar not in run.scalars:
                 continue
             x, y = _progress(run), run.history[scalar].to_numpy(float)
             known = np.isfinite(y)
             x, y = x[known], y[known]
-            colour, line = looks[run.name]
-            smoothed = smooth(y)
-            axes.plot(x, y, color=colour, linewidth=0.6, alpha=0.35 if len(runs) <= 3 else 0.13)
-            handles[run.name] = axes.plot(x, smoothed, color=colour, linestyle=line, linewidth=1.4)[0]
-            drawn.append((y, smoothed))
+            look = _look(i) if len(runs) > 1 else {"color": style.COLOURS[0]}
+            smoothed = y if _last_word(scalar) in _NOT_MEASURED else smooth(y)
+            if len(runs) <= _RAW_UP_TO and smoothed is not y:
+                axes.plot(x, y, color=look["color"], linewidth=0.6, alpha=0.35)
+            if len(runs) > 1:
+                look |= {"markevery": _marked(len(x), i, len(runs))}
+            handles[run.name] = axes.plot(x, smoothed, linewidth=1.4, markersize=3.2, **look)[0]
+            drawn.append((y if len(runs) <= _RAW_UP_TO else smoothed, smoothed))
         _scale(axes, drawn)
         if k >= len(scalars) - columns:
             axes.set_xlabel(_unit(runs))
@@ -158,11 +212,25 @@ def loss_curves(runs: Sequence[Curves], *, title: str) -> Figure:
             handles.keys(),
             loc="lower center",
             ncols=per_row,
-            handlelength=2.4,
+            handlelength=2.8,
             bbox_to_anchor=(0.5, 0.0),
             borderaxespad=0.2,
         )
     return figure
+
+
+def _last_word(scalar: str) -> str:
+    return "lr" if scalar.endswith("learning_rate") else scalar.split("_")[-1]
+
+
+def _axis_words(scalar: str) -> str:
+    return _UNITS.get(_last_word(scalar), "no unit")
+
+
+def _marked(points: int, index: int, runs: int) -> tuple[int, int]:
+    """First marker and distance between markers, in points: the runs' markers stand beside each other."""
+    every = max(1, points // _MARKS)
+    return min(every * index // runs, max(points - 1, 0)), every
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
@@ -170,9 +238,15 @@ def _natural(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
-def _look(index: int) -> tuple[str, str]:
-    """Colour and line style: colours first, then the styles, so that 24 runs stay apart."""
-    return style.COLOURS[index % len(style.COLOURS)], style.LINE_STYLES[index // len(style.COLOURS) % 3]
+def _look(index: int) -> dict[str, Any]:
+    """Colour, line style and marker of a run. 3 styles and 8 markers go on together, so that 24 runs differ in these
+    two already, without colours.
+    """
+    return {
+        "color": style.COLOURS[index % len(style.COLOURS)],
+        "linestyle": style.LINE_STYLES[index % len(style.LINE_STYLES)],
+        "marker": style.MARKERS[index % len(style.MARKERS)],
+    }
 
 
 def _progress(run: Curves) -> np.ndarray:

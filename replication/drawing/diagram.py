@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import Colormap, Normalize, to_rgb
+from matplotlib.colors import Colormap, LogNorm, Normalize, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 
@@ -39,18 +39,26 @@ class Box:
 
 
 class Diagram:
-    """A canvas of `width` x `height` inches with a title line at the top."""
+    """A canvas of `width` x `height` inches below a title and what was run: the header takes the room that it needs.
+
+    Coordinates are those of the canvas; the header lies above it.
+    """
 
     def __init__(self, width: float, height: float, *, title: str, subtitle: str = "") -> None:
-        self.figure: Figure = style.new_figure(width, height)
+        lines = textwrap.wrap(subtitle, int(width * 18))
+        head = 0.42 + 0.13 * len(lines)
+        self._size = width, height + head
+        self.figure: Figure = style.new_figure(*self._size)
         self.axes: Axes = self.figure.add_axes((0, 0, 1, 1))
-        self.axes.set_xlim(0, width)
-        self.axes.set_ylim(0, height)
+        self._full_view()
         self.axes.set_axis_off()
-        self.axes.text(0.2, height - 0.14, title, fontsize=12, fontweight="bold", va="top")
-        # Two lines fit above the lanes; what was run can be long.
-        words = "\n".join(textwrap.wrap(subtitle, int(width * 17)))
-        self.axes.text(0.2, height - 0.37, words, fontsize=7, color=style.MUTED, va="top", linespacing=1.15)
+        self.axes.text(0.2, height + head - 0.12, title, fontsize=12, fontweight="bold", va="top")
+        below = {"fontsize": 7, "color": style.MUTED, "va": "top", "linespacing": 1.15}
+        self.axes.text(0.2, height + head - 0.36, "\n".join(lines), **below)
+
+    def _full_view(self) -> None:
+        self.axes.set_xlim(0, self._size[0])
+        self.axes.set_ylim(0, self._size[1])
 
     def lane(self, x: float, y: float, width: float, height: float, title: str, colour: str, note: str = "") -> None:
         """A tinted panel (x, y its lower left corner) with its name and a short explanation in the upper
@@ -129,14 +137,38 @@ class Diagram:
         self.axes.add_patch(
             Rectangle((extent[0], extent[2]), width, height, fill=False, edgecolor=frame, linewidth=0.7, zorder=3)
         )
-        # imshow narrows the view to what it draws
-        self.axes.set_xlim(0, self.figure.get_figwidth())
-        self.axes.set_ylim(0, self.figure.get_figheight())
+        self._full_view()  # imshow narrows the view to what it draws
         if label:
             self.axes.text(x, extent[3] + 0.07, label, ha="center", va="bottom", fontsize=_LABEL, linespacing=1.15)
         if note:
             self.axes.text(x, extent[2] - 0.05, note, ha="center", va="top", fontsize=6.5, color=style.MUTED)
         return Box(x, y, width, height)
+
+    def scale(
+        self,
+        x: float,
+        y: float,
+        norm: Normalize,
+        *,
+        cmap: str | Colormap = "viridis",
+        words: str = "",
+        width: float = 0.9,
+    ) -> None:
+        """A colour scale: a bar centred at (x, y) with its ends below and `words` above; "log" where it is one."""
+        low, high = float(norm.vmin), float(norm.vmax)
+        values = np.asarray(norm.inverse(np.linspace(0, 1, 128)), dtype=float)[None, :]
+        self.picture(x, y, values, width=width, height=0.07, cmap=cmap, norm=norm)
+        small = {"size": 5.8, "colour": style.MUTED}
+        self.text(x - width / 2, y - 0.06, _number(low), ha="left", va="top", **small)
+        self.text(x + width / 2, y - 0.06, _number(high), ha="right", va="top", **small)
+        logarithmic = isinstance(norm, LogNorm)
+        if logarithmic:
+            self.text(x, y - 0.06, "log", va="top", **small)
+        elif low < 0 < high:
+            middle = x - width / 2 + width * float(norm(0.0))
+            self.text(middle, y - 0.06, "0", va="top", **small)
+        if words:
+            self.text(x, y + 0.05, words, va="bottom", **small)
 
     def arrow(
         self,
@@ -193,6 +225,10 @@ class Diagram:
             fontsize=size,
             color=colour,
         )
+
+
+def _number(value: float) -> str:
+    return f"{value:.2g}"
 
 
 def _tint(colour: str, strength: float = 0.07) -> tuple[float, ...]:

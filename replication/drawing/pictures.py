@@ -33,6 +33,11 @@ def psnr(first: np.ndarray, second: np.ndarray) -> float:
     return PSNR_CAP if error == 0 else min(PSNR_CAP, 10 * math.log10(255.0**2 / error))
 
 
+def psnr_words(first: np.ndarray, second: np.ndarray) -> str:
+    """The same in words, "PSNR 23.6 dB"."""
+    return f"PSNR {psnr(first, second):.1f} dB"
+
+
 def feature_rgb(*maps: np.ndarray) -> list[np.ndarray]:
     """Feature maps (C,H,W) as uint8 (H,W,3): their first three principal components as red, green, blue.
 

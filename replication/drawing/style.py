@@ -28,10 +28,11 @@ PAPER = "#ffffff"
 ACCENT = "#0b6bcb"
 HOLE = "#e9ecf1"  # what a hole looks like in a masked input: no face has this flat grey-white
 
-# Okabe and Ito's palette: distinguishable with the common colour vision deficiencies; yellow is
-# darkened, since lines of it vanish on white.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#6B4C9A", "#8A7500")
+# Okabe and Ito's first six without yellow, whose lines vanish on white, and two dark ones: any two can be told apart
+# with deuteranopia too (a test).
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#450976", "#2D4D1F")
 LINE_STYLES = ("-", "--", ":")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
 
 DPI = 150
 
@@ -114,7 +115,13 @@ def figure_bytes(
 def save_figure(
     figure: Figure, path: str | Path, *, title: str, caption: str, alt: str, svg: bool = False, dpi: int = DPI
 ) -> Path:
-    """Write `path` (.png) atomically, and with `svg` its vector twin beside it; return the PNG's path."""
+    """Write `path` (.png) atomically, and with `svg` its vector twin beside it; return the PNG's path.
+
+    Raises:
+        ValueError: the caption does not end as a sentence does: it was cut.
+    """
+    if not caption.endswith((".", "?", "!")):
+        raise ValueError(f"{path}: the caption {caption!r} does not end in a full sentence")
     path = Path(path).with_suffix(".png")
     kinds = ("png", "svg") if svg else ("png",)
     for kind in kinds:

@@ -26,6 +26,7 @@ DECIDES_NOTHING = {
     "replication.errors": "sentences for users",
     "replication.graph.closure": "what runs, not what it computes",
     "replication.graph.code": "what runs, not what it computes",
+    "replication.graph.notebook_code": "what runs, not what it computes",
     "replication.graph.roots": "what runs, not what it computes",
     "replication.history.commit": "stands in records only",
     "replication.history.records": "what was run",

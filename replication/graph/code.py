@@ -3,6 +3,11 @@
 A stage of dvc.yaml depends on its own file there instead of on some seventy sources. The file changes when a source in
 the stage's closure does, comments aside, so that an edit re-runs what depends on it and a comment re-runs nothing; and
 dvc.lock, which DVC reads and writes at every stage, stays small.
+
+A stage's notebook is in its list too, by what it executes (`graph.notebook_code`), with what it imports: the pictures
+that it draws follow from that. Trainings alone leave out what their notebook merely draws with: where their checkpoints
+are gone, another colour would train for days. Their pages keep the look of the day on which they were trained; the
+same curves are drawn anew by the stage `plots`.
 """
 
 from __future__ import annotations
@@ -14,6 +19,7 @@ from pathlib import Path
 
 from replication.atomic import atomic_folder, write_json
 from replication.graph.closure import PACKAGE, files, without_comments
+from replication.graph.notebook_code import GIVEN, digest, imported
 from replication.graph.roots import (
     claim_roots,
     evaluation_roots,
@@ -43,25 +49,42 @@ def stage_group(one: Method, part: Part) -> str:
 
 
 def sources() -> dict[str, tuple[str, ...]]:
-    """Kind of stage -> the files that decide its result, relative to the root of the checkout."""
+    """Kind of stage -> the files that decide its result, relative to the root of the checkout.
+
+    Raises:
+        InputError: a notebook of the pipeline is missing or cannot be read.
+    """
     declared = _declared_data()
+    data = ["replication.data.settings"]
     found = {
-        "data": files(["replication.stages.faces", "replication.data.settings"]),
-        "masks": files(["replication.stages.holes", "replication.data.settings"]),
+        "data": _drawn("01_data", ["replication.stages.faces", *data]),
+        "masks": _drawn("02_masks", ["replication.stages.holes", *data]),
     }
     for one in methods().values():
-        found |= {stage_group(one, part): files(part_roots(one, part)) for part in one.parts}
+        for part in one.parts:
+            trained = () if part.per == "dataset" else (_notebook("03_train"),)
+            found[stage_group(one, part)] = (*files(part_roots(one, part)), *trained)
         if one.inpaints:
-            found[f"evaluate_{one.name}"] = files(evaluation_roots(one, feature_methods()))
+            found[f"evaluate_{one.name}"] = _drawn("04_evaluate", evaluation_roots(one, feature_methods()))
     return found | {
-        "tables": (*files(table_roots(["replication.stages.tables"])), *declared),
-        "figures": (*files(figure_roots()), *declared),
-        "claims": (*files(claim_roots("replication.stages.claims")), *declared),
-        "inspect": files(inspection_roots()),
+        "tables": (*_drawn("06_tables", table_roots(["replication.stages.tables"])), *declared),
+        "figures": (*_drawn("07_figures", figure_roots()), *declared),
+        "claims": (*_drawn("08_claims", claim_roots("replication.stages.claims")), *declared),
+        "inspect": _drawn("05_inspect", inspection_roots()),
         "plots": files(plot_roots()),
         "costs": files(["replication.stages.costs"]),
         "site": (*files(table_roots(claim_roots("replication.stages.site"))), *declared),
     }
+
+
+def _notebook(name: str) -> str:
+    return f"notebooks/{name}.ipynb"
+
+
+def _drawn(notebook: str, roots: Iterable[str]) -> tuple[str, ...]:
+    """The files of a stage whose notebook shows its result: of the result, of the pictures, and the notebook."""
+    path = _notebook(notebook)
+    return (*files([*roots, *imported(path)]), path)
 
 
 def write_code(folder: Path = FOLDER) -> dict[str, int]:
@@ -75,13 +98,17 @@ def write_code(folder: Path = FOLDER) -> dict[str, int]:
 
 
 def listing(paths: Iterable[str], known: dict[str, str] | None = None) -> dict[str, str]:
-    """path -> SHA-256 of the file as it is, of Python's sources without their comments.
+    """path -> SHA-256 of the file as it is, of Python's sources without their comments, of a notebook's code.
 
     known: digests that are known already, filled on the way.
     """
     known, paths = {} if known is None else known, list(paths)
     for path in paths:
-        if path not in known:
+        if path in known:
+            continue
+        if path.endswith(".ipynb"):
+            known[path] = digest(PACKAGE.parent / path, GIVEN.get(path, ()))
+        else:
             content = (PACKAGE.parent / path).read_bytes()
             if path.endswith(".py"):
                 content = without_comments(content.decode()).encode()

@@ -25,7 +25,7 @@ from replication.papers import papers_with_tables
 FILE = Path("dvc.yaml")
 HEAD = """\
 # Written by `python -m replication pipeline` from the declarations in replication/methods/*/method.py; do not edit.
-# One stage per kind of work and run. data/code/STAGE.json lists the source files that decide its result, one by one.
+# One stage per kind of work and run. data/code/STAGE.json lists the sources that decide its result, the notebook too.
 # Executed notebooks are leaves. Times and records are no outs: nothing here changes between two equal runs.
 """
 _EXECUTE = "python -m replication execute"
@@ -98,22 +98,21 @@ def _stage(
     return stage
 
 
-def _notebook(source: str, output: str, **values: str) -> tuple[str, str, list[str]]:
-    """Command, source and outs of a stage that executes a notebook."""
+def _notebook(source: str, output: str, **values: str) -> tuple[str, list[str]]:
+    """Command and outs of a stage that executes a notebook. It is no dependency: what it executes is in data/code."""
     given = "".join(f" -p {name} {value}" for name, value in values.items())
     path = f"{_NOTEBOOKS}/{output}"
-    source = f"notebooks/{source}.ipynb"
-    return f"{_EXECUTE} {source} {path}.ipynb{given}", source, [f"{path}.ipynb", f"{path}.html"]
+    return f"{_EXECUTE} notebooks/{source}.ipynb {path}.ipynb{given}", [f"{path}.ipynb", f"{path}.html"]
 
 
 def _code() -> dict[str, Any]:
     text = "which source files decide the result of each kind of stage"
-    return _stage(text, "python -m replication code", ["replication"], (), ["data/code"])
+    return _stage(text, "python -m replication code", ["notebooks", "replication"], (), ["data/code"])
 
 
 def _data() -> dict[str, Any]:
-    cmd, source, outs = _notebook("01_data", "data/${key}", dataset="${key}")
-    deps = [source, path_of("data")]
+    cmd, outs = _notebook("01_data", "data/${key}", dataset="${key}")
+    deps = [path_of("data")]
     stage = _stage(
         "draw or pack one set of faces", cmd, deps, ["image_size", "data.${key}"], ["data/prepared/${key}", *outs]
     )
@@ -121,10 +120,10 @@ def _data() -> dict[str, Any]:
 
 
 def _masks() -> dict[str, Any]:
-    cmd, source, outs = _notebook("02_masks", "masks/masks")
+    cmd, outs = _notebook("02_masks", "masks/masks")
     params = ["masks", "protocols", "evaluation.seed", "evaluation.pairs_per_bucket"]
     # Which sets are paired stands in `protocols`; here is no place to name them, so it waits for all.
-    deps = [source, "data/prepared", path_of("masks")]
+    deps = ["data/prepared", path_of("masks")]
     made = ["data/masks", "data/pairs", *outs]
     return _stage("hole masks, and the frozen pairs of test images and holes", cmd, deps, params, made)
 
@@ -152,11 +151,9 @@ def _part(one: Method, part: Part) -> dict[str, Any]:
         return {"foreach": f"${{{part.over}}}", "do": stage}
     label = "${key}" if part.name == ONLY_PART else f"${{key}}_{part.name}"
     values = {"run": "${key}"} if part.name == ONLY_PART else {"run": "${key}", "part": part.name}
-    cmd, source, outs = _notebook("03_train", f"train/{label}", **values)
+    cmd, outs = _notebook("03_train", f"train/{label}", **values)
     params += ["seeds", "compute.precision", "compute.deterministic", f"runs.{one.name}.${{key}}"]
-    stage = _stage(
-        f"{one.title}: train {part.name}", cmd, [source, *deps], params, [f"data/models/${{key}}/{part.name}", *outs]
-    )
+    stage = _stage(f"{one.title}: train {part.name}", cmd, deps, params, [f"data/models/${{key}}/{part.name}", *outs])
     return {"foreach": f"${{runs.{one.name}}}", "do": stage}
 
 
@@ -181,11 +178,10 @@ def _run_models(need: str, one: Method) -> list[str]:
 
 
 def _evaluate(one: Method) -> dict[str, Any]:
-    cmd, source, outs = _notebook("04_evaluate", "evaluate/${key}", run="${key}")
+    cmd, outs = _notebook("04_evaluate", "evaluate/${key}", run="${key}")
     needed = [path for need in one.opens for path in _run_models(need, one)]
     pairs = "data/pairs/${item.protocol}/${item.dataset}"
     deps = [
-        source,
         path_of(f"evaluate_{one.name}"),
         *(f"data/models/${{key}}/{part.name}" for part in one.run_parts),
         *needed,
@@ -213,21 +209,21 @@ def _reports() -> dict[str, Any]:
     papers = papers_with_tables()
     measured = ["data/results", "reports/metrics"]
     stages: dict[str, Any] = {}
-    cmd, source, outs = _notebook("06_tables", "tables/${item}", paper="${item}")
-    deps = [source, *measured, path_of("tables")]
+    cmd, outs = _notebook("06_tables", "tables/${item}", paper="${item}")
+    deps = [*measured, path_of("tables")]
     stages["tables"] = {
         "foreach": papers,
         "do": _stage("result tables of one paper", cmd, deps, ["profile", "runs"], outs, ["reports/tables/${item}"]),
     }
-    cmd, source, outs = _notebook("07_figures", "figures/${item}", paper="${item}")
+    cmd, outs = _notebook("07_figures", "figures/${item}", paper="${item}")
     opened = ["data/masks", "data/models", "data/pairs", "data/prepared"]
-    deps = [source, *measured, *opened, path_of("figures")]
+    deps = [*measured, *opened, path_of("figures")]
     stages["figures"] = {
         "foreach": papers,
         "do": _stage("figures of one paper", cmd, deps, ["profile", "runs", "data"], outs, ["reports/figures/${item}"]),
     }
-    cmd, source, outs = _notebook("08_claims", "claims")
-    deps = [source, *measured, path_of("claims")]
+    cmd, outs = _notebook("08_claims", "claims")
+    deps = [*measured, path_of("claims")]
     stages["claims"] = _stage(
         "every claim of the papers, judged on printed and measured numbers",
         cmd,
@@ -236,8 +232,8 @@ def _reports() -> dict[str, Any]:
         outs,
         ["reports/claims.csv"],
     )
-    cmd, source, outs = _notebook("05_inspect", "inspect/${item}", run="${item}")
-    deps = [source, "data/masks", "data/models", "data/pairs", "data/prepared", path_of("inspect")]
+    cmd, outs = _notebook("05_inspect", "inspect/${item}", run="${item}")
+    deps = ["data/masks", "data/models", "data/pairs", "data/prepared", path_of("inspect")]
     stages["inspect"] = {
         "foreach": "${inspected}",
         "do": _stage("inside a trained run", cmd, deps, ["runs"], outs),

@@ -28,6 +28,7 @@ from typing import Any
 from replication import paths
 from replication.atomic import write_json
 from replication.errors import InputError, RunError
+from replication.graph import notebook_code
 from replication.graph.code import changed_sources, listed_sources
 from replication.graph.stages import Stage, parameter
 from replication.history.commit import COMMIT_VARIABLE, code_commit
@@ -119,7 +120,7 @@ class Inputs:
         for dep in stage.deps:  # the sources behind a listing of them are inputs as well
             for source in listed_sources(dep):
                 if Path(source).is_file():
-                    _file_digest(Path(source), known, now)
+                    _source_digest(source, known, now)
         raw = read_yaml(Path("params.yaml")) if stage.params else {}
         return cls(stage, files, {key: parameter(key, raw) for key in stage.params}, now)
 
@@ -185,6 +186,17 @@ def _file_digest(path: Path, known: dict[str, tuple], now: dict[str, tuple]) -> 
         digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
     now[key] = (*stamp, digest)
     return digest
+
+
+def _source_digest(source: str, known: dict[str, tuple], now: dict[str, tuple]) -> None:
+    """Digest a listed source; of a notebook what it executes, since an editor saves it whenever it likes."""
+    if not source.endswith(".ipynb"):
+        _file_digest(Path(source), known, now)
+        return
+    status = Path(source).stat()
+    stamp = (status.st_size, status.st_mtime_ns, status.st_ino)
+    same = source in known and known[source][:3] == stamp
+    now[source] = known[source] if same else (*stamp, notebook_code.digest(source, notebook_code.GIVEN.get(source, ())))
 
 
 def _version(package: str) -> str | None:

@@ -109,7 +109,13 @@ def write_inspection(inside: Inside, folder: str | Path) -> list[Path]:
     drawn = {panel.name: (panel.title, figure) for panel, figure in method_panels(inside).items()}
     drawn |= {f"tensors_{page}": ("Tensors of one pass", figure) for page, figure in tensor_pages(inside).items()}
     return [
-        save_figure(figure, Path(folder) / f"{name}.png", title=f"{words}: {inside.title}", caption="", alt=words)
+        save_figure(
+            figure,
+            Path(folder) / f"{name}.png",
+            title=f"{words}: {inside.title}",
+            caption=f"Real tensors of the trained network: {inside.title}.",
+            alt=words,
+        )
         for name, (words, figure) in drawn.items()
     ]
 

@@ -15,7 +15,7 @@ from replication.data.loader import gather_batch, tensor_to_images
 from replication.data.masks import BUCKETS, MaskStore
 from replication.data.pairs import EvaluationPairs
 from replication.drawing import style
-from replication.drawing.pictures import Tile, masked_input, picture_grid, psnr
+from replication.drawing.pictures import Tile, masked_input, picture_grid, psnr_words
 from replication.evaluation.evaluate import read_results
 from replication.methods.opening import open_faces, open_inpainter, trained_run
 from replication.methods.registry import function
@@ -53,7 +53,7 @@ def completion_panel(parameters: Parameters, run: str, per_bucket: int = 2) -> F
         completed = tensor_to_images(inpainter.inpaint(batch, batch["seeds"]))
         truths, holes = tensor_to_images(batch["image"]), batch["mask"][:, 0].numpy().astype(np.uint8)
         for face, truth, hole in zip(completed, truths, holes, strict=True):
-            rows.append(_row(truth, hole, face, f"{psnr(face, truth):.1f} dB"))
+            rows.append(_row(truth, hole, face, psnr_words(face, truth)))
     return _two_wide(rows, f"{run}: test faces of {parameters.data_set(own.dataset).title}")
 
 
@@ -114,7 +114,7 @@ def worst_panel(parameters: Parameters, run: str, count: int = 4) -> Figure:
     kept = next(evaluation_batches(store, masks, pairs, bucket, len(completed)))
     truths, holes = tensor_to_images(kept["image"]), kept["mask"][:, 0].numpy().astype(np.uint8)
     table = results.bucket(bucket).iloc[: len(completed)].sort_values("PSNR", kind="stable").head(count)
-    rows = [_row(truths[k], holes[k], completed[k], f"{pair.PSNR:.1f} dB") for k, pair in table.iterrows()]
+    rows = [_row(truths[k], holes[k], completed[k], f"PSNR {pair.PSNR:.1f} dB") for k, pair in table.iterrows()]
     return _two_wide(rows, f"{run}: lowest PSNR among the {len(completed)} kept samples of {bucket}")
 
 

@@ -33,7 +33,7 @@ def figures_of(parameters: Parameters, paper: str) -> list[Captioned]:
     if paper not in papers_with_figures():
         raise InputError(f"paper {paper!r} has no figures to be drawn{hint(paper, papers_with_figures())}")
     reportable(parameters)
-    line, cache, made = subtitle(parameters), {}, []
+    cache, made = {}, []
     runs = parameters.measured_runs()
 
     def measured(run: str) -> bool:
@@ -50,15 +50,19 @@ def figures_of(parameters: Parameters, paper: str) -> list[Captioned]:
         if planned.kind == "panel":
             if len(columns) > 1:
                 raise InputError(f"{planned.title}: has room for one run, and {len(columns)} name it")
-            made += [_panel(parameters, planned, column, line) for column in columns if measured(column.run)]
+            for column in columns:
+                if measured(column.run):
+                    made.append(_panel(parameters, planned, column, subtitle(parameters, [column.run])))
             continue
+        line = subtitle(parameters, [column.run for column in columns if samples(column.run) is not None])
         figure = picture_figure(planned, columns, samples, names=_names(parameters, columns), subtitle=line)
         made += [figure] if figure is not None else []
     return made
 
 
 def write_figures(parameters: Parameters, paper: str, *, show: bool = False) -> list[Path]:
-    """reports/figures/<paper>/<figure>.png; with `show` also as outputs of a notebook cell. What is not drawn is told.
+    """reports/figures/<paper>/<figure>.png and .svg; with `show` also as outputs of a notebook cell. What is not drawn
+    is told.
 
     Raises:
         InputError: as `figures_of`; or a figure would be lost whose run is not measured here. The earlier ones stay.
@@ -73,7 +77,8 @@ def write_figures(parameters: Parameters, paper: str, *, show: bool = False) -> 
             print(f"{planned.title}: not run ({', '.join(runs) or 'no run stands in it'})")
     with atomic_folder(target) as folder:
         for one in figures:
-            save_figure(one.figure, folder / f"{one.name}.png", title=one.title, caption=one.caption, alt=one.alt)
+            words = {"title": one.title, "caption": one.caption, "alt": one.alt}
+            save_figure(one.figure, folder / f"{one.name}.png", svg=True, **words)
     if show:
         from replication.drawing.notebook import show as display
 

@@ -87,6 +87,7 @@ def column_of(files: Iterable[Path], column: str, *, where: str) -> Iterator[str
             continue
 
 
-def subtitle(parameters: Parameters) -> str:
-    """One line that says what was run, for every figure."""
-    return conditions_of(measured(parameters)).line()
+def subtitle(parameters: Parameters, runs: Iterable[str]) -> str:
+    """One line that says what was run, for a figure that shows these runs."""
+    shown = set(runs)
+    return conditions_of({name: one for name, one in measured(parameters).items() if name in shown}).line()

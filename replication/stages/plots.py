@@ -22,7 +22,7 @@ CURVES = paths.FIGURES / "curves"
 
 
 def write_plots(parameters: Parameters) -> list[Path]:
-    """reports/plots/*.csv, and reports/figures/curves/<method>.png (<method>_<part>.png of a part with a name).
+    """reports/plots/*.csv, and reports/figures/curves/<method>.png and .svg (<method>_<part> of a part with a name).
 
     Raises:
         InputError: nothing was trained here, or what is there would lose runs that were not; the earlier files stay.
@@ -35,9 +35,10 @@ def write_plots(parameters: Parameters) -> list[Path]:
     reported = {run.partition(", seed ")[0] for run in column_of(paths.PLOTS.glob("*.csv"), "run", where="value")}
     keep_reported(parameters, paths.PLOTS, reported, {one.run for one in curves} | metrics.keys())
     titles = {name: one.title for name, one in methods().items()}
+    drawn = curve_figures(curves, titles=titles, profile=parameters.profile)
     figures = {
         method if part == ONLY_PART else f"{method}_{part}": (method, part, figure)
-        for (method, part), figure in sorted(curve_figures(curves, titles=titles).items(), key=lambda item: item[0])
+        for (method, part), figure in sorted(drawn.items(), key=lambda item: item[0])
     }
     for file in sorted(CURVES.glob("*.png")):
         own = next((n for n in titles if file.stem == n or file.stem.startswith(f"{n}_")), None)
@@ -53,8 +54,9 @@ def write_plots(parameters: Parameters) -> list[Path]:
                 figure,
                 folder / f"{name}.png",
                 title=f"Training curves: {shown}" if part == ONLY_PART else f"Training curves: {shown}, {part}",
-                caption="Smoothed lines over faint raw values; every run of the method.",
-                alt=f"Loss curves of all runs of {shown} over images seen.",
+                caption="Smoothed lines of every run of the system, over faint raw values where there are up to three.",
+                alt=f"Curves of every logged number of all runs of {shown} over images seen.",
+                svg=True,
             )
             written.append(CURVES / f"{name}.png")
     return written

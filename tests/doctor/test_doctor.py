@@ -650,19 +650,21 @@ def test_repositories(here, monkeypatch):
 
 
 def test_kernels(here, monkeypatch):
-    monkeypatch.setattr(machine.sys, "prefix", str(here))
-    assert states(machine.kernel()) == [("notebooks", OK)]
-    spec = here / "share/jupyter/kernels/python3/kernel.json"
+    """Stages run this environment's kernel whatever is first on Jupyter's path; a foreign one there is told."""
+    monkeypatch.setenv("JUPYTER_PATH", str(here))
+    spec = here / "kernels/python3/kernel.json"
     spec.parent.mkdir(parents=True)
-    for content, state in (
-        ({"argv": ["python", "-m"]}, OK),
-        ({"argv": [sys.executable]}, OK),
-        ({"argv": ["/no/such/python"]}, MISSING),
-        ({"argv": ["/bin/sh"]}, NOTE),
-        ({"argv": []}, MISSING),
+    for content, notes in (
+        ({"argv": ["python", "-m"], "display_name": "x", "language": "python"}, []),
+        ({"argv": [sys.executable], "display_name": "x", "language": "python"}, []),
+        ({"argv": ["/no/such/python"], "display_name": "x", "language": "python"}, [("notebooks", NOTE)]),
+        ({"argv": [], "display_name": "x", "language": "python"}, [("notebooks", NOTE)]),
     ):
         spec.write_text(json.dumps(content))
-        assert states(machine.kernel()) == [("notebooks", state)]
+        assert states(machine.kernel()) == [("notebooks", OK), *notes]
+    spec.write_text("{")
+    *_, unreadable = machine.kernel()
+    assert unreadable.state == NOTE and str(spec.parent) in unreadable.text
 
 
 def test_input_errors_of_a_check_are_findings():

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 import pytest
 
 from replication.drawing import style
-from replication.drawing.curves import curve_figures, load_curves, smooth
+from replication.drawing.curves import Curves, curve_figures, load_curves, made_of, smooth
 from replication.errors import InputError
 
 
@@ -43,17 +44,22 @@ def models(tmp_path: Path) -> Path:
     return tmp_path / "models"
 
 
+def words(figure) -> list[str]:
+    """The lines above the panels."""
+    return [text.get_text() for text in figure.texts]
+
+
 def test_one_figure_per_method_and_one_line_per_run(models):
     figures = curve_figures(load_curves(models, RUNS), titles={"mdrnet": "MDRNets"})
     assert set(figures) == {MDRNET, PARSER}
     (axes,) = figures[MDRNET].axes
-    assert figures[MDRNET].get_suptitle() == "Training of MDRNets"
+    assert words(figures[MDRNET]) == ["Training of MDRNets", ""]
     assert axes.get_title(loc="left") == "loss"
     assert axes.get_xlabel() == "images seen"
     assert len(axes.lines) == 4  # raw and smoothed, two runs
     assert [text.get_text() for text in figures[MDRNET].legends[0].get_texts()] == ["full", "slots_64"]
     assert figures[PARSER].legends == []  # a single run is named in the title
-    assert figures[PARSER].get_suptitle() == "Training of parser: parser"
+    assert words(figures[PARSER])[0] == "Training of parser: parser"
     assert style.figure_bytes(figures[MDRNET]) == style.figure_bytes(
         curve_figures(load_curves(models, RUNS), titles={"mdrnet": "MDRNets"})[MDRNET]
     )
@@ -88,7 +94,7 @@ def test_parts_have_a_figure_each_and_seeds_a_line_each(models):
         ("full", "encoder"), ("full", "network"), ("full, seed 1", "network"),
     ]  # fmt: skip
     figures = curve_figures(curves)
-    assert figures["mdrnet", "encoder"].get_suptitle() == "Training of mdrnet, encoder: full"
+    assert words(figures["mdrnet", "encoder"])[0] == "Training of mdrnet, encoder: full"
     assert [text.get_text() for text in figures[MDRNET].legends[0].get_texts()] == ["full", "full, seed 1"]
 
 
@@ -96,3 +102,49 @@ def test_a_history_without_steps_is_refused_by_name(models):
     (models / "full" / "network" / "seed_0" / "history.csv").write_text("loss\n1\n")
     with pytest.raises(InputError, match=r"full.network.seed_0.history\.csv"):
         load_curves(models, RUNS)
+
+
+def curve(run: str, card: dict | None = None, **columns) -> Curves:
+    steps = np.arange(1, 101)
+    return Curves(run, "network", 0, pd.DataFrame({"step": steps, "images_seen": 8 * steps, **columns}), card or {})
+
+
+def test_what_was_trained_stands_below_the_title():
+    card = {"dataset_title": "drawn faces", "training_images": 3000, "steps": 400, "seed": 0}
+    runs = [curve("a", card), curve("b", card | {"steps": 1000, "seed": 1}), curve("c", card)]
+    made = "data set: drawn faces; training images: 3,000; steps: 400; 1,000 for b; seeds: 0, 1"
+    assert made_of(runs) == made
+    (joined,) = curve_figures(
+        [replace(one, history=one.history.assign(loss=1.0), card=one.card | {"method": "m"}) for one in runs],
+        profile="demo",
+    ).values()
+    assert words(joined)[1].replace("\n", " ") == f"profile: demo; {made}"
+
+
+def test_a_learning_rate_is_drawn_as_it_is_and_a_loss_smoothed():
+    rate = np.where(np.arange(100) < 50, 0.002, 0.0001)
+    noise = np.random.default_rng(0).normal(size=100)
+    (figure,) = curve_figures([curve("a", lr=rate, encoder_learning_rate=rate, loss=noise)]).values()
+    first, second, loss = figure.axes
+    for axes in (first, second):
+        (line,) = axes.lines
+        assert np.array_equal(line.get_ydata(), rate)
+    assert len(loss.lines) == 2 and loss.lines[1].get_ydata().std() < noise.std() / 2
+
+
+def test_every_axis_says_what_it_measures():
+    columns = {name: np.linspace(1, 2, 100) for name in ("loss", "memory_entropy", "accuracy", "lr")}
+    (figure,) = curve_figures([curve("a", **columns)]).values()
+    assert [axes.get_ylabel() for axes in figure.axes] == ["no unit", "nats", "share, 0 to 1", "learning rate"]
+    assert all(axes.get_xlabel() == "images seen" for axes in figure.axes)
+
+
+def test_runs_can_be_told_apart_without_colours():
+    runs = [curve(f"run_{i}", {"method": "m"}, loss=np.linspace(2, 1, 100) + i) for i in range(24)]
+    (figure,) = curve_figures(runs).values()
+    (axes,) = figure.axes
+    assert len(axes.lines) == 24  # the raw values of so many would hide the lines
+    assert len({(line.get_linestyle(), line.get_marker()) for line in axes.lines}) == 24
+    starts = [line.get_markevery()[0] for line in axes.lines[:12]]
+    assert len(set(starts)) > 6  # markers of lines that coincide stand beside each other
+    assert len({(line.get_linestyle(), line.get_marker()) for line in figure.legends[0].get_lines()}) == 24

@@ -28,6 +28,7 @@ def roots(name: str, part: str = "network") -> tuple[str, ...]:
 def copy(tmp_path):
     """A copy of the package, and a function that runs Python code with it."""
     shutil.copytree(PACKAGE, tmp_path / "replication", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(PACKAGE.parent / "notebooks", tmp_path / "notebooks")
 
     def run(code: str) -> str:
         environment = os.environ | {"PYTHONPATH": str(tmp_path)}
@@ -138,6 +139,18 @@ def test_sources_that_were_edited_since_are_named(copy):
     assert run(ask).strip() == "[]"
     memory.write_text(memory.read_text() + "\nVALUE = 1\n")
     assert run(ask).strip() == "['replication/layers/memory.py']"
+
+
+def test_a_notebook_that_jupyter_saves_is_no_changed_source(copy):
+    package, run = copy
+    run("from replication.graph.code import write_code; write_code()")
+    ask = "from replication.graph.code import changed_sources; print(changed_sources('data/code/train_mdrnet.json'))"
+    notebook = package.parent / "notebooks" / "03_train.ipynb"
+    text = notebook.read_text()
+    notebook.write_text(text.replace('"execution_count": null', '"execution_count": 7'))
+    assert run(ask).strip() == "[]"
+    notebook.write_text(text.replace("import logging", "import logging, sys"))
+    assert run(ask).strip() == "['notebooks/03_train.ipynb']"
 
 
 def test_another_reduction_of_the_labels_is_another_training(copy):

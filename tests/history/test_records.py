@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -183,3 +184,22 @@ def test_a_failing_stage_leaves_no_record_and_no_environment(checkout):
     with pytest.raises(ZeroDivisionError), recorded(stage()):
         _ = 1 / 0
     assert not record_path("count").exists() and INPUTS_VARIABLE not in os.environ
+
+
+def test_a_notebook_saved_during_its_stage_is_no_changed_input(checkout):
+    """JupyterLab saves by itself what is open; another line of code is another input."""
+    notebook = {"cells": [{"cell_type": "code", "metadata": {}, "outputs": [], "source": ["train()"]}], "nbformat": 4}
+    (checkout / "notebooks").mkdir()
+    path = checkout / "notebooks" / "03_train.ipynb"
+    path.write_text(json.dumps(notebook))
+    (checkout / "data/code").mkdir(parents=True)
+    (checkout / "data/code/train_toy.json").write_text(json.dumps({"notebooks/03_train.ipynb": "", "faces/a": ""}))
+    deps = re.search(r"\[replication.*\]", SOURCES_YAML)[0]
+    (checkout / "dvc.yaml").write_text(SOURCES_YAML.replace(deps, "[data/code/train_toy.json, faces]"))
+    before = Inputs.read(load_stages()["train_toy@wide"])
+    notebook["cells"][0]["outputs"] = [{"output_type": "stream", "name": "stdout", "text": ["x"]}]
+    path.write_text(json.dumps(notebook))
+    assert before.changed() == []
+    notebook["cells"][0]["source"] = ["train(twice=True)"]
+    path.write_text(json.dumps(notebook))
+    assert before.changed() == ["notebooks/03_train.ipynb"]

@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+import configparser
 import json
+import re
+import shutil
+import subprocess
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
@@ -88,3 +93,52 @@ def test_dvc_fills_the_template_with_every_run(curves, file_of, tmp_path):
     assert {row["run"] for row in filled["data"]["values"]} == {"mine"}
     assert filled["encoding"]["x"]["field"] == "hole_percent" and filled["encoding"]["y"]["title"] == "PSNR (dB)"
     assert "<DVC" not in json.dumps(filled)
+
+
+@pytest.fixture
+def shown(curves, file_of, tmp_path):
+    """The page that `dvc plots show` writes with the template that .dvc/config names."""
+    vega, html = pytest.importorskip("dvc_render.vega"), pytest.importorskip("dvc_render.html")
+    write_plot_data(curves, {"mine": file_of("mine"), "<b>": file_of("<b>", quality=2)}, tmp_path)
+    config = configparser.ConfigParser()
+    config.read(ROOT / ".dvc" / "config")
+    renderers = []
+    for definition in plot_definitions():
+        ((title, one),) = definition.items()
+        (file,) = one["y"]
+        table = pd.read_csv(tmp_path / Path(file).name, dtype=str, keep_default_na=False)
+        rows = [row | {"rev": rev} for rev in ("HEAD", "workspace") for row in table.to_dict("records")]
+        more = {"y": "value", "title": title, "template_dir": str(ROOT / ".dvc" / "plots")}
+        renderers.append(vega.VegaRenderer(rows, title, **one | more))
+    page = ROOT / ".dvc" / config["plots"]["html_template"]
+    return Path(html.render_html(renderers, tmp_path / "shown" / "index.html", html_template=page))
+
+
+def test_dvcs_page_fetches_nothing(shown):
+    page = shown.read_text()
+    assert not re.search(r"<(?:script|img|link|iframe)\b[^>]*\b(?:src|href)\s*=", page) and "@import" not in page
+    assert re.findall(r"https?://[^\"'\s]+", page.replace("https://vega.github.io/schema/vega-lite/v5.json", "")) == []
+    assert "default-src 'none'" in page and "{" + "plot_divs}" not in page and "{" + "refresh_tag}" not in page
+    assert page.count("vegaEmbed('#") == len(plot_definitions()) and "function vegaEmbed(" in page
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="no JavaScript here")
+def test_dvcs_page_draws_a_named_line_for_each_run_and_revision(shown):
+    script = """
+    const html = require("fs").readFileSync(process.argv[1], "utf8");
+    const source = html.match(/<script>([\\s\\S]*?)<\\/script>/)[1];
+    const drawing = new Function(source + "; return drawing;")();
+    const specs = [...html.matchAll(/var spec = (\\{.*\\});/g)].map((found) => JSON.parse(found[1]));
+    console.log(JSON.stringify(specs.map(drawing)));
+    """
+    done = subprocess.run(["node", "-e", script, str(shown)], capture_output=True, text=True, check=True)
+    drawn = dict(zip((title for one in plot_definitions() for title in one), json.loads(done.stdout), strict=True))
+    psnr = ElementTree.fromstring(drawn["PSNR by size of the hole"])
+    texts = [text.text for text in psnr.iter("text")]
+    assert {"PSNR by size of the hole", "PSNR (dB)", "mine (HEAD)", "<b> (workspace)"} <= {*texts}
+    lines = [group for group in psnr.iter("g") if group.get("class") == "run"]
+    assert len(lines) == 4 and len({line.get("stroke") for line in lines}) == 2
+    assert len({line.get("stroke-dasharray") for line in lines}) == 2
+    first = lines[0].find("polyline").get("points").split()
+    assert len(first) == 3 and float(first[0].split(",")[1]) < float(first[2].split(",")[1])  # PSNR falls with the hole
+    assert drawn["PConv: total"] == "<p>A plot without values.</p>"  # none of its runs is here

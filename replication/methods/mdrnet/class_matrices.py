@@ -59,8 +59,8 @@ def class_strips(d: Diagram, box: Box) -> Box:
     return Box(box.x - strip / 2, box.y + strip / 2, box.width + strip, box.height + strip)
 
 
-def class_legend(d: Diagram, x: float, top: float, present: set[int]) -> None:
-    """The 14 class colours with their names; classes that the image lacks are pale."""
+def class_legend(d: Diagram, x: float, top: float, present: set[int], lost: set[int] = frozenset()) -> None:
+    """The 14 class colours with their names; classes that the image lacks are pale, `lost` ones have a star."""
     for i, (name, colour) in enumerate(zip(CLASSES_14, COLOURS_14, strict=True)):
         left, y = x + (i // 7) * 1.55 - 0.5, top - (i % 7) * 0.175
         here = i in present
@@ -76,4 +76,5 @@ def class_legend(d: Diagram, x: float, top: float, present: set[int]) -> None:
                 zorder=3,
             )
         )
-        d.text(left + 0.24, y, name.replace("_", " "), colour=style.INK if here else "#a3abba", ha="left", size=7)
+        words = name.replace("_", " ") + (" *" if i in lost else "")
+        d.text(left + 0.24, y, words, colour=style.INK if here else "#a3abba", ha="left", size=7)

@@ -39,7 +39,7 @@ def coordination_diagram(tensors: Mapping[str, np.ndarray], *, subtitle: str = "
     t = checked(tensors, FIGURE4_TENSORS, INCO2)
     d = Diagram(
         12.0,
-        6.05,
+        5.5,
         title="Figure 4. InCo2: coordination inside the hole and with its surroundings",
         subtitle=subtitle,
     )
@@ -98,7 +98,11 @@ def coordination_diagram(tensors: Mapping[str, np.ndarray], *, subtitle: str = "
                 d.arrow([boxes["known", face].side("right"), similarity.side("left", -0.12)])
             boxes[kind, face] = similarity
     middle = (rows["real"] + rows["inpainted"]) / 2
-    d.text(x[4], middle, "Grey: class or pair\nthat does not exist", size=6.5, colour=style.MUTED)
+    grey = "Grey: class or pair that is not on the feature grid (absent, or too small for it)"
+    d.text(0.3, 0.2, grey, size=6.5, colour=style.MUTED, ha="left")
+    d.scale(x[4], middle, pooled, cmap="RdBu_r", words="pooled features", width=1.1)
+    for kind, y in (("intra", middle + 0.12), ("inter", middle - 0.24)):
+        d.scale(8.12, y, products[kind], words=f"{kind} similarity", width=0.85)
     for kind, y in (("intra", middle + 0.9), ("inter", middle - 0.95)):
         valid = t[f"{kind}_valid"].astype(bool)
         gap = np.where(valid, np.abs(t[f"{kind}_real"] - t[f"{kind}_inpainted"]), np.nan)
@@ -110,9 +114,10 @@ def coordination_diagram(tensors: Mapping[str, np.ndarray], *, subtitle: str = "
             f"|difference|, {kind}",
             width=1.05,
             cmap=grey_where_absent("magma"),
-            norm=Normalize(*finite_range(gap)),
+            norm=(of_gap := Normalize(*finite_range(gap))),
             note=f"loss: mean {loss:.4f}",
         )
+        d.scale(x[7], y - difference.height / 2 - 0.27, of_gap, cmap="magma")
         difference = class_strips(d, difference)
         for face in rows:
             d.arrow(

@@ -53,7 +53,7 @@ def correlation_diagram(tensors: Mapping[str, np.ndarray], *, patch: int | None 
     patch = central_hole_patch(t["mask_grid"], len(t["attention"])) if patch is None else patch
     if not 0 <= patch < rows * columns:
         raise InputError(f"patch {patch}: the grid has patches 0 to {rows * columns - 1}.")
-    d = Diagram(12.0, 5.5, title="Figure 3. Masked correlation mining (MCM)", subtitle=subtitle)
+    d = Diagram(12.0, 4.95, title="Figure 3. Masked correlation mining (MCM)", subtitle=subtitle)
     x = [0.78, 2.12, 3.45, 5.35, 7.3, 9.35, 11.2]
     y = (3.78, 2.4, 1.02)
     d.lane(1.48, 0.12, 6.72, 4.62, "Correlation mining", BLUE)
@@ -88,8 +88,9 @@ def correlation_diagram(tensors: Mapping[str, np.ndarray], *, patch: int | None 
         width=1.3,
         note="row softmax of patch products",
         cmap="magma",
-        norm=LogNorm(floor, float(attention.max())),
+        norm=(weights := LogNorm(floor, float(attention.max()))),
     )
+    d.scale(x[3], matrix.y - matrix.height / 2 - 0.27, weights, cmap="magma", width=1.3)
     d.arrow([tensor.side("right"), matrix.side("left")])
     _row_mark(d, matrix, patch, len(attention))
     over = _attention_over(masked_input(t["image"], t["mask"]), attention[patch].reshape(rows, columns))
@@ -102,9 +103,11 @@ def correlation_diagram(tensors: Mapping[str, np.ndarray], *, patch: int | None 
         note=f"highest weight {attention[patch].max():.3f}, uniform {1 / len(attention):.3f}",
     )
     _patch_frame(d, focus, patch, rows, columns)
+    of_patch = Normalize(0, float(attention[patch].max()))
+    d.scale(x[4], focus.y - focus.height / 2 - 0.27, of_patch, cmap="inferno", width=1.3)
     d.arrow([matrix.side("right"), focus.side("left")], colour=style.MUTED, dashed=True)
     times = d.operator(x[3], maps[2].y, "×")
-    d.arrow([(matrix.x, matrix.y - matrix.height / 2 - 0.2), times.side("top")])
+    d.arrow([(matrix.x, matrix.y - matrix.height / 2 - 0.48), times.side("top")])
     d.arrow([maps[2].side("right"), times.side("left")])
     update = d.picture(
         x[4], maps[2].y, feature_rgb(t["mcm_update"])[0], "folded back", note=shape_words(t["mcm_update"])
@@ -115,7 +118,11 @@ def correlation_diagram(tensors: Mapping[str, np.ndarray], *, patch: int | None 
     d.link(update, product)
     d.link(hole, product)
     masked = t["mcm_update"] * t["mask_grid"]
-    change = d.picture(10.05, update.y, feature_energy(masked), width=0.9, cmap="magma", note="added in the hole (RMS)")
+    energy = feature_energy(masked)
+    strength = Normalize(0, max(float(energy.max()), 1e-12))
+    note = "added in the hole (RMS)"
+    change = d.picture(10.05, update.y, energy, width=0.9, cmap="magma", norm=strength, note=note)
+    d.scale(10.05, change.y - change.height / 2 - 0.25, strength, cmap="magma")
     d.link(product, change)
     plus = d.operator(10.05, y[1], "+")
     d.link(change, plus)

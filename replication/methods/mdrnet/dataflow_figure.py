@@ -5,22 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from replication.data.labels import CLASSES_14, colourise
 from replication.drawing import style
 from replication.drawing.diagram import BLUE, GREEN, PINK, Diagram
-from replication.drawing.pictures import feature_energy, feature_rgb, masked_input, psnr
-from replication.drawing.scales import grey_where_absent, shape_words, symmetric_scale
+from replication.drawing.pictures import feature_energy, feature_rgb, masked_input, psnr_words
+from replication.drawing.scales import finite_range, grey_where_absent, shape_words, symmetric_scale
 from replication.methods import Inside
 from replication.methods.mdrnet.class_matrices import class_legend, class_matrix, present_rows
-from replication.methods.mdrnet.tensors import checked, mdrnet_tensors
+from replication.methods.mdrnet.tensors import TOO_SMALL, checked, lost_classes, mdrnet_tensors
 
 FIGURE2_TENSORS = (
     "image",
     "mask",
     "coarse",
     "labels",
+    "labels_grid",
     "style",
     "queries",
     "queries_present",
@@ -58,7 +60,7 @@ def network_diagram(tensors: Mapping[str, np.ndarray], *, subtitle: str = "") ->
     InputError when a tensor is missing or misshapen.
     """
     t = checked(tensors, FIGURE2_TENSORS)
-    d = Diagram(12.0, 9.05, title="Figure 2. Memory-disentangled refinement networks (MDRNets)", subtitle=subtitle)
+    d = Diagram(12.0, 8.48, title="Figure 2. Memory-disentangled refinement networks (MDRNets)", subtitle=subtitle)
     column = [0.85 + 1.47 * i for i in range(8)]
     slots, channels = t["weights"].shape[1], t["style"].shape[0]
 
@@ -71,7 +73,10 @@ def network_diagram(tensors: Mapping[str, np.ndarray], *, subtitle: str = "") ->
     labels = d.picture(column[4] + 0.1, y - 0.08, colourise(t["labels"], 14), "semantic map $S$")
     for start, end in ((source, coarse_net), (coarse_net, coarse), (coarse, parser), (parser, labels)):
         d.link(start, end)
-    class_legend(d, column[5] + 0.05, y + 0.44, set(np.unique(t["labels"])))
+    lost = lost_classes(t["labels"], t["labels_grid"])
+    class_legend(d, column[5] + 0.05, y + 0.44, set(np.unique(t["labels"])), lost)
+    if lost:
+        d.text(column[5] - 0.45, y + 0.44 - 7 * 0.175, f"* {TOO_SMALL}", size=6.5, colour=style.MUTED, ha="left")
 
     y = 5.32
     d.lane(
@@ -83,7 +88,7 @@ def network_diagram(tensors: Mapping[str, np.ndarray], *, subtitle: str = "") ->
         GREEN,
         f"\n\n{len(CLASSES_14)} blocks of\n{slots} slots, one\nblock per class\n\nGreen: read.\nPink: "
         f"update\n"
-        "(training only).\nGrey rows: class\nnot in the image.",
+        "(training only).\nGrey rows: class\nnot on the\nfeature grid.",
     )
     encoder = d.box(column[2] + 0.1, y - 0.1, "style encoder")
     style_map = d.picture(
@@ -115,7 +120,10 @@ def network_diagram(tensors: Mapping[str, np.ndarray], *, subtitle: str = "") ->
         width=1.1,
         height=0.72,
         cmap=grey_where_absent("viridis"),
+        norm=(of_weights := Normalize(*finite_range(weights))),
     )
+    d.scale(column[1] + 0.1, y + 0.5, scale, cmap="RdBu_r", words="$Q$, $V$, reads", width=1.0)
+    d.scale(column[1] + 0.1, y - 0.1, of_weights, words="read weights", width=1.0)
     memory = d.box(column[6] + 0.02, y - 0.74, f"memory\n14 × {slots} × {channels}", height=0.5)
     reads = class_matrix(d, column[7], y + 0.42, t["reads"], r"reads $\hat{Q}$", t["queries_present"], scale)
     d.link(coarse, encoder)
@@ -184,9 +192,7 @@ def network_diagram(tensors: Mapping[str, np.ndarray], *, subtitle: str = "") ->
     raw = d.picture(column[6] - 0.4, y - 0.12, t["refined"], note="raw output $R$")
     d.arrow([spade.side("right"), (column[4] - 0.42, spade.y)])
     d.arrow([(column[5] + 0.05, raw.y), raw.side("left")])
-    done = d.picture(
-        column[7], y - 0.12, t["completed"], note=f"completed face, {psnr(t['completed'], t['image']):.1f} dB"
-    )
+    done = d.picture(column[7], y - 0.12, t["completed"], note=f"completed, {psnr_words(t['completed'], t['image'])}")
     d.link(raw, done, label="$R$ in the hole,\n$I$ elsewhere")
     return d.figure
 
@@ -205,4 +211,4 @@ def _spade_maps(d: Diagram, x: float, y: float, t: Mapping[str, np.ndarray]) -> 
             if j == 0:
                 d.text(x - 0.3 + 0.58 * i, y + 0.64, f"block {i + 1}", size=6.5, colour=style.MUTED)
         d.text(x - 0.3 - 0.34, y + 0.3 - 0.58 * j, sign, size=8)
-    d.text(x + 0.28, y - 0.66, "RMS over channels", size=6.5, colour=style.MUTED)
+    d.text(x + 0.28, y - 0.66, "RMS over channels, each over its own range", size=6.5, colour=style.MUTED)

@@ -15,7 +15,7 @@ from replication.data.labels import CLASSES_14, COLOURS_14
 from replication.drawing import style
 from replication.drawing.scales import grey_where_absent
 from replication.errors import InputError
-from replication.methods.mdrnet.tensors import checked
+from replication.methods.mdrnet.tensors import TOO_SMALL, checked, lost_classes
 
 CLASS_NAMES = [name.replace("_", " ") for name in CLASSES_14]
 
@@ -46,12 +46,12 @@ def entropy(weights: np.ndarray) -> np.ndarray:
 
 @style.styled
 def memory_panel(tensors: Mapping[str, np.ndarray], *, title: str = "", temperature: float = 1.0) -> Figure:
-    """Which slots each semantic reads, and how sharply. Needs weights, queries_present.
+    """Which slots each semantic reads, and how sharply. Needs weights, queries_present, labels, labels_grid.
 
     Left: weights relative to uniform (1 = every slot alike). Middle: each class's smallest and largest weight
     between the bounds of `read_bounds`. Right: entropy of the weights between `lowest_entropy` and ln m.
     """
-    t = checked(tensors, ("weights", "queries_present"))
+    t = checked(tensors, ("weights", "queries_present", "labels", "labels_grid"))
     present = t["queries_present"].astype(bool)
     weights = np.where(present[:, None], t["weights"], np.nan)
     slots = weights.shape[1]
@@ -73,7 +73,11 @@ def memory_panel(tensors: Mapping[str, np.ndarray], *, title: str = "", temperat
     bar = figure.colorbar(image, ax=grid, pad=0.02)
     bar.set_label("weight / uniform")
     bar.ax.yaxis.set_major_formatter(lambda value, _position: f"{2**value:.2f}×")
-    grid.set_title("weight of each slot (grey: class not in the image)")
+    grid.set_title("weight of each slot (grey: nothing is read)")
+    lost = lost_classes(t["labels"], t["labels_grid"])
+    for row in np.flatnonzero(~present):
+        words = TOO_SMALL if row in lost else "not in the image"
+        grid.text((slots - 1) / 2, row, words, ha="center", va="center", fontsize=6.5, color=style.MUTED)
     grid.set_xlabel("slot")
     _class_axis(grid)
 

@@ -17,12 +17,19 @@ from matplotlib.patches import Patch, Rectangle
 
 from replication.data.labels import COLOURS_14, colourise
 from replication.drawing import style
-from replication.drawing.pictures import feature_energy, feature_rgb, masked_input, psnr
+from replication.drawing.pictures import feature_energy, feature_rgb, masked_input, psnr_words
 from replication.errors import InputError
 from replication.methods import Inside
 from replication.methods.mdrnet.correlation_figure import central_hole_patch, patch_grid
 from replication.methods.mdrnet.memory_panels import CLASS_NAMES, entropy, headed, memory_panel, slot_usage_panel
-from replication.methods.mdrnet.tensors import checked, memory_tensors, modulation_tensors, picture_tensors
+from replication.methods.mdrnet.tensors import (
+    TOO_SMALL,
+    checked,
+    lost_classes,
+    memory_tensors,
+    modulation_tensors,
+    picture_tensors,
+)
 
 
 def overview(inside: Inside) -> Figure:
@@ -35,6 +42,7 @@ def memory_reads(inside: Inside) -> Figure | None:
     tensors = memory_tensors(inside)
     if not tensors:
         return None
+    tensors |= picture_tensors(inside)
     return memory_panel(tensors, title=inside.title, temperature=inside.inpainter.network.memory.temperature)
 
 
@@ -76,30 +84,39 @@ def error(inside: Inside) -> Figure:
 def overview_panel(tensors: Mapping[str, np.ndarray], *, title: str = "") -> Figure:
     """Input, coarse face, its parsing with a legend, raw output, completion and truth.
 
-    Needs image, mask, coarse, labels, refined, completed.
+    Needs image, mask, coarse, labels, labels_grid, refined, completed. Classes that the feature grid lost are marked:
+    the panels of the memory do not have them.
     """
-    t = checked(tensors, ("image", "mask", "coarse", "labels", "refined", "completed"))
+    t = checked(tensors, ("image", "mask", "coarse", "labels", "labels_grid", "refined", "completed"))
     figure = style.new_figure(11.5, 2.95, layout="constrained")
     figure.suptitle(title or "One pass", x=0.005, ha="left", fontsize=11, fontweight="bold")
     axes = figure.subplots(1, 6)
     pictures = (
         ("masked input", masked_input(t["image"], t["mask"]), f"hole {100 * t['mask'].mean():.0f}%"),
-        ("coarse face", t["coarse"], f"{psnr(t['coarse'], t['image']):.1f} dB"),
+        ("coarse face", t["coarse"], psnr_words(t["coarse"], t["image"])),
         ("parsing of the coarse face", colourise(t["labels"], 14), ""),
-        ("raw output", t["refined"], f"{psnr(t['refined'], t['image']):.1f} dB"),
-        ("completed", t["completed"], f"{psnr(t['completed'], t['image']):.1f} dB"),
+        ("raw output", t["refined"], psnr_words(t["refined"], t["image"])),
+        ("completed", t["completed"], psnr_words(t["completed"], t["image"])),
         ("ground truth", t["image"], ""),
     )
     for panel, (name, image, note) in zip(axes, pictures, strict=True):
         _show(panel, image, name, note)
-    shown = np.unique(t["labels"])
+    lost = lost_classes(t["labels"], t["labels_grid"])
     handles = [
-        Patch(facecolor=COLOURS_14[i] / 255, edgecolor=style.MUTED, linewidth=0.4, label=CLASS_NAMES[i]) for i in shown
+        Patch(
+            facecolor=COLOURS_14[i] / 255,
+            edgecolor=style.MUTED,
+            linewidth=0.4,
+            label=f"{CLASS_NAMES[i]} *" if i in lost else CLASS_NAMES[i],
+        )
+        for i in np.unique(t["labels"])
     ]
+    if lost:
+        handles.append(Patch(facecolor="none", edgecolor="none", label=f"* {TOO_SMALL}"))
     figure.legend(
         handles=handles,
         loc="outside lower center",
-        ncols=min(len(handles), 14),
+        ncols=min(len(handles), 15),
         fontsize=7,
         handlelength=1.0,
         columnspacing=1.1,
@@ -210,7 +227,7 @@ def error_panel(tensors: Mapping[str, np.ndarray], *, title: str = "") -> Figure
     figure.suptitle(headed("Errors", title), x=0.005, ha="left", fontsize=11, fontweight="bold")
     axes = figure.subplots(1, 4)
     _show(axes[0], t["image"], "ground truth", "")
-    _show(axes[1], t["completed"], "completed", f"{psnr(t['completed'], t['image']):.1f} dB")
+    _show(axes[1], t["completed"], "completed", psnr_words(t["completed"], t["image"]))
     image = None
     for panel, (name, error) in zip(axes[2:], errors.items(), strict=True):
         image = panel.imshow(error, cmap="inferno", norm=Normalize(0, top), interpolation="nearest")

@@ -41,12 +41,12 @@ MDRNET: dict[str, Spec] = {
     "coarse": Spec("picture", "H W 3", "coarse face P (known pixels pasted back)"),
     "labels": Spec("labels", "H W", "semantic map S of P, 14 classes"),
     "mask_grid": Spec("mask", "h w", "M on the feature grid (a cell is a hole if any pixel under it is)"),
-    "labels_grid": Spec("labels", "h w", "S on the feature grid"),
+    "labels_grid": Spec("labels", "h w", "S on the feature grid, every second pixel"),
     "style": Spec("float", "c h w", "style features F_s of P"),
     "queries": Spec("float", "n c", "Q: F_s pooled over each class, zero rows where absent"),
-    "queries_present": Spec("flag", "n", "1 where the class is in S"),
+    "queries_present": Spec("flag", "n", "1 where the class is in S on the feature grid"),
     "values": Spec("float", "n c", "V: F_s pooled over the known part of each class, zero rows where absent"),
-    "values_present": Spec("flag", "n", "1 where the class is in the known part of S"),
+    "values_present": Spec("flag", "n", "1 where the class is in the known part of S on the feature grid"),
     "weights": Spec("float", "n m", "read weights a, rows sum to 1 (rows of absent classes are ignored)"),
     "reads": Spec("float", "n c", "memory reads Q^"),
     "fused": Spec("float", "c h w", "F_fuse = M bc(Q^) + (1 - M) bc(V)"),
@@ -89,6 +89,10 @@ INCO2: dict[str, Spec] = {
 """Tensors of the InCo2 loss of one image (spec section 9.1)."""
 
 
+TOO_SMALL = "too small for the feature grid"
+"""What panels say of a class that `lost_classes` names."""
+
+
 def checked(
     tensors: Mapping[str, np.ndarray], needed: Iterable[str], specs: Mapping[str, Spec] = MDRNET
 ) -> dict[str, np.ndarray]:
@@ -115,6 +119,11 @@ def checked(
                 )
         found[key] = _values(key, array, spec)
     return found
+
+
+def lost_classes(labels: np.ndarray, labels_grid: np.ndarray) -> set[int]:
+    """Classes of S (H,W) that the feature grid's S (h,w) lacks: regions too small for every second pixel."""
+    return set(np.unique(labels).tolist()) - set(np.unique(labels_grid).tolist())
 
 
 def _values(key: str, array: np.ndarray, spec: Spec) -> np.ndarray:

@@ -22,9 +22,13 @@ class MDRNetTrace(Trace):
     hole: Tensor = tensor("mask", "M on the feature grid: a cell is a hole if any pixel under it is")
     style: Tensor = tensor("map", "F_s, style features of P")
     query: Tensor = tensor("vectors", "Q: F_s pooled over each class (n, c)", names=CLASSES_14)
-    present: Tensor = tensor("flags", "classes that are in S", names=CLASSES_14)
+    present: Tensor = tensor(
+        "flags",
+        "classes that are in S on the feature grid, every second pixel; smaller ones are lost",
+        names=CLASSES_14,
+    )
     value: Tensor = tensor("vectors", "V: F_s pooled over the known part of each class (n, c)", names=CLASSES_14)
-    visible: Tensor = tensor("flags", "classes that are in the known part of S", names=CLASSES_14)
+    visible: Tensor = tensor("flags", "the same for the known part of S", names=CLASSES_14)
     read_weights: Tensor = tensor(
         "matrix", "a, what each class reads of each slot (n, m); rows sum to 1", names=CLASSES_14
     )

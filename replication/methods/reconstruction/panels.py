@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from replication.data.loader import images_to_tensor, tensor_to_images
 from replication.data.store import FaceStore
-from replication.drawing.pictures import Tile, picture_grid, psnr
+from replication.drawing.pictures import Tile, picture_grid, psnr_words
 from replication.methods import TrainedRun
 from replication.methods.reconstruction.opening import open_autoencoder
 
@@ -21,7 +21,7 @@ def rebuilt_faces(trained: TrainedRun, faces: FaceStore, count: int = 8) -> Figu
     pictures = [np.asarray(faces.images[row]) for row in rows]
     grid = [
         [Tile(face) for face in pictures],
-        [Tile(again, f"{psnr(again, face):.1f} dB") for again, face in zip(rebuilt, pictures, strict=True)],
+        [Tile(again, psnr_words(again, face)) for again, face in zip(rebuilt, pictures, strict=True)],
     ]
     return picture_grid(
         grid, columns=[""] * len(rows), row_labels=["face", "rebuilt"], title=f"{trained.run}: test faces rebuilt"

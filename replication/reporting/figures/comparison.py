@@ -16,7 +16,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from replication import paths
-from replication.drawing.pictures import Tile, masked_input, picture_grid, psnr
+from replication.drawing.pictures import Tile, masked_input, picture_grid, psnr_words
 from replication.errors import InputError
 from replication.papers import PlannedFigure
 from replication.reporting.placement import Column
@@ -227,7 +227,7 @@ def _mask(own: Samples, k: int) -> Tile:
 
 
 def _completion(own: Samples, k: int) -> Tile:
-    return Tile(own.completed[k], f"{psnr(own.completed[k], own.images[k]):.1f} dB")
+    return Tile(own.completed[k], psnr_words(own.completed[k], own.images[k]))
 
 
 def _places(first: Samples, own: Samples) -> dict[int, int]:
