@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
+from replication.data.folder_listing import UNREADABLE, refuse_unreadable, stamps_of
 from replication.data.masks import (
     BUCKETS,
     MaskStore,
@@ -38,14 +39,15 @@ OCCLUSION_THRESHOLD = 0.6  # above it, an occlusion map is white; publication pa
 
 
 def mask_files(folder: str | Path) -> list[Path]:
-    """All PNGs of a folder and its subfolders, sorted. Raises InputError if there are none."""
+    """All PNGs of a folder and its subfolders, sorted. Raises InputError if there are none, or one cannot be read."""
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"mask folder {folder} does not exist")
-    files = sorted(path for path in folder.rglob("*.png") if not path.name.startswith("."))
-    if not files:
+    stamps = stamps_of(folder, (".png",))
+    if not stamps:
         raise InputError(f"mask folder {folder} holds no PNG files")
-    return files
+    refuse_unreadable(folder, [name for name, stamp in stamps.items() if stamp == UNREADABLE], "mask", "remove it")
+    return sorted(folder / name for name in stamps)
 
 
 def _grey(path: Path) -> np.ndarray:

@@ -11,15 +11,16 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from replication.data.alignment import ALIGNMENTS
+from replication.data.folder_listing import UNREADABLE, Stamps, is_odd, refuse_unreadable, why_unreadable
 from replication.data.parallel import ordered_map
-from replication.data.photo_listing import Stamps, file_hash, file_hashes, input_stamps, names_hash
+from replication.data.photo_listing import file_hash, file_hashes, input_stamps, names_hash
 from replication.data.photo_reading import (
     PhotoFace,
     PhotoTask,
@@ -65,7 +66,7 @@ class PhotoFolder:
     photos by the hash of their file, so that copies stay together.
     duplicates: what to do with equal files in both splits: "refuse" them, "drop" the training copy, "allow" them.
     limit_train, limit_test: use at most so many photos; a smaller choice is part of a larger one.
-    skip_corrupt: leave out photos that cannot be decoded, and list them in the card, instead of stopping.
+    skip_corrupt: leave out photos that cannot be opened or decoded, and list them in the card, instead of stopping.
     allow_upscaling: accept photos smaller than `size`; the card counts them. workers: processes.
     state_key: sha256 of whatever decides the chunks: photos, maps and table as they are now, and the settings.
     What only decides whether a photo is accepted (skip_corrupt, allow_upscaling) is not in it: see `accepts`.
@@ -109,6 +110,10 @@ class PhotoFolder:
         if align != "none" and (listed is None or listed.points is None):
             raise InputError(f"align={align!r}: needs a table with the ten landmark columns, as left_eye_x")
         names = list(found) if listed is None else match_table(found, listed, self.folder)
+        self._unreadable = [name for name in names if found[name] == UNREADABLE]
+        if not skip_corrupt:
+            refuse_unreadable(self.folder, self._unreadable, "photo", "remove it or use skip_corrupt")
+        names = [name for name in names if found[name] != UNREADABLE]
         splits, rule = self._splits(names, listed, test_fraction)
         names, splits, dropped = self._disjoint(names, splits, found, duplicates)
         chosen = _choose(names, splits, {"train": limit_train, "test": limit_test})
@@ -244,7 +249,8 @@ class PhotoFolder:
 
     def _summarise(self, marks: list[dict[str, Any]], corrupt: dict[str, str]) -> None:
         """Fill in `source` and `manifest` by what was met while reading."""
-        self.source["photos_skipped_as_corrupt"] = sorted({n for m in marks for n in m["corrupt"]} | set(corrupt))
+        skipped = {name for mark in marks for name in mark["corrupt"]} | set(corrupt) | set(self._unreadable)
+        self.source["photos_skipped_as_corrupt"] = sorted(skipped)
         self.source["photos_upscaled"] = sum(mark["upscaled"] for mark in marks)
         places = [place for mark in marks for place in mark["places"]]
         manifest = {
@@ -296,7 +302,9 @@ def match_table(found: Stamps, listed: PhotoTable, folder: Path) -> list[str]:
     missing = [name for name in listed.files if name not in found]
     if missing:
         more = f" (the first of {len(missing):,} such photos)" if len(missing) > 1 else ""
-        raise InputError(f"{listed.path} names {missing[0]!r}, which is not in {folder}{more}")
+        hidden = any(map(is_odd, PurePosixPath(missing[0]).parts)) and (folder / missing[0]).is_file()
+        why = ", where hidden files and folders are left out" if hidden else ""
+        raise InputError(f"{listed.path} names {missing[0]!r}, which is not in {folder}{why}{more}")
     named = set(listed.files)
     return [name for name in found if name in named]
 
@@ -308,7 +316,8 @@ def find_parsing(folder: Path, names: list[str]) -> list[Path]:
     paths = [folder / Path(name).with_suffix(".png") for name in names]
     for name, path in zip(names, paths, strict=True):
         if not path.is_file():
-            raise InputError(f"photo {name!r} has no parsing map: {path} does not exist")
+            what = f"is {why_unreadable(path)}" if path.is_symlink() else "does not exist"
+            raise InputError(f"photo {name!r} has no parsing map: {path} {what}")
     return paths
 
 

@@ -22,12 +22,12 @@ import numpy as np
 from PIL import Image
 
 from replication.atomic import remove_folder, replace_folder, replaced_folder, write_json
+from replication.data.folder_listing import is_odd
 from replication.data.labels import COLOURS, G_MASK, LABELS
 from replication.data.parallel import ordered_map
 from replication.downloads.archives import (
     check_replaceable,
     clear_unfinished,
-    is_odd,
     real_folder,
     unfinished_folder,
 )

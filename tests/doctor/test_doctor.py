@@ -227,6 +227,20 @@ def test_photos_are_counted(here):
     assert (images["celebahq"].train, images["celebahq"].test) == (45, 4)
 
 
+def test_photos_that_cannot_be_read_are_missed_by_name(here):
+    photos(here / "mine", 10)
+    photos(here / "mine" / "@eaDir", 30)
+    (here / "mine" / "10.jpg").symlink_to(here / "gone")
+    (here / "mine" / "album").symlink_to(here / "unmounted")
+    mine = {"source": "photos", "folder": "mine", "train": None, "test": None}
+    (finding,), images = faces(change("data.celebahq", **mine))
+    assert finding.state == MISSING and not images
+    assert finding.text == "photo mine/10.jpg cannot be read (a link to nothing; the first of 2 such photos)"
+    (finding,), images = faces(change("data.celebahq", skip_corrupt=True, **mine))
+    assert finding.text == "12 photos in mine, 2 of them unreadable: 9 + 1, too few for training and testing"
+    assert images["celebahq"].train == 9
+
+
 def test_doctor_and_prepare_want_as_many_photos(here):
     photos(here / "mine", 6)
     parameters = change("data.celebahq", source="photos", folder="mine", table="mine.csv", train=None, test=None)
