@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from replication.data.alignment import FaceCrop, cut_face, cut_labels, face_crop
+from replication.data.grey_files import is_transparent
 from replication.data.labels import FROM_G_MASK, G_MASK, LABELS
 from replication.data.perceptual_hash import perceptual_hash
 from replication.errors import InputError
@@ -133,6 +134,8 @@ def _open_photo(path: Path) -> tuple[Image.Image, str]:
         with Image.open(io.BytesIO(data)) as picture:
             if picture.mode.startswith(("I", "F")):
                 raise InputError(f"photo {path} has mode {picture.mode}; photos of 8 bits a channel are needed")
+            if is_transparent(picture):  # a file may hold any colour there
+                raise InputError(f"photo {path} is transparent in places (mode {picture.mode}); fill or remove it")
             return ImageOps.exif_transpose(picture).convert("RGB"), hashlib.sha256(data).hexdigest()
     except InputError:
         raise

@@ -66,6 +66,7 @@ def _make_masks(parameters: Parameters, folder: Path, size: int) -> MaskStore:
         train=masks.train,
         test_per_bucket=masks.test_per_bucket,
         seed=masks.seed,
+        every_bucket=any(protocol.holes == "irregular" for protocol in parameters.protocols.values()),
         workers=_workers(),
     )
 
