@@ -84,4 +84,6 @@ def split_summary(store: FaceStore) -> str:
     ]
     for pair in found["closest"][:5]:
         lines.append(f"  {pair['train']} (train), {pair['test']} (test): correlation {pair['correlation']:.3f}")
+    if bare := source.get("maps_without_skin"):
+        lines.append(f"label maps without skin: {len(bare)} ({', '.join(bare[:5])}{', ...' if len(bare) > 5 else ''})")
     return "\n".join(lines)

@@ -25,7 +25,7 @@ from replication.data.photo_reading import (
     PhotoFace,
     PhotoTask,
     ReadingOptions,
-    check_parsing_order,
+    check_parsing_maps,
     read_photos,
 )
 from replication.data.photo_table import PhotoTable, read_photo_table
@@ -122,7 +122,7 @@ class PhotoFolder:
         self._listed = None if listed is None else listed.take(self._names)
         self._parsing = None if parsing_folder is None else find_parsing(Path(parsing_folder), self._names)
         if self._parsing is not None:
-            check_parsing_order(self._parsing, parsing_order)
+            check_parsing_maps(self._parsing, parsing_order, Path(parsing_folder))
         self._order = parsing_order
         self._options = ReadingOptions(size, align, allow_upscaling)
         self._skip_corrupt, self.duplicates = skip_corrupt, duplicates
@@ -241,6 +241,7 @@ class PhotoFolder:
                     "sha256": [face.sha256 for face in good],
                     "looks": [f"{face.look:016x}" for face in good],
                     "maps": [face.parsing_sha256 for face in good],
+                    "without_skin": [names[k] for k in kept if faces[k].without_skin],
                 }
                 marks.append(chunk.mark)
                 corrupt = {}
@@ -252,6 +253,8 @@ class PhotoFolder:
         skipped = {name for mark in marks for name in mark["corrupt"]} | set(corrupt) | set(self._unreadable)
         self.source["photos_skipped_as_corrupt"] = sorted(skipped)
         self.source["photos_upscaled"] = sum(mark["upscaled"] for mark in marks)
+        if self._parsing is not None:
+            self.source["maps_without_skin"] = [name for mark in marks for name in mark["without_skin"]]
         places = [place for mark in marks for place in mark["places"]]
         manifest = {
             "file": [self._names[k] for k in places],

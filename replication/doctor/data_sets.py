@@ -105,10 +105,12 @@ def faces(parameters: Parameters, name: str, images: dict[str, Images]) -> Itera
         yield Finding(what, MISSING, f"{text}, too few for training and testing", "add photos, or change the split")
         return
     if data.parsing_folder is not None:
+        from replication.data.photo_reading import check_parsing_maps
         from replication.data.photos import find_parsing
 
         try:
-            find_parsing(Path(data.parsing_folder), chosen)
+            maps = find_parsing(Path(data.parsing_folder), chosen)
+            check_parsing_maps(maps, data.parsing_order, Path(data.parsing_folder))
         except InputError as error:
             there = Path(data.parsing_folder).is_dir()
             fetch = "" if there else download_command(parameters, data.parsing_folder)

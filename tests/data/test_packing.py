@@ -151,7 +151,7 @@ def test_other_settings_begin_anew(folder, monkeypatch, options):
         table.to_csv(folder.parent / "table.csv", index=False)
     if "parsing_order" in options:
         for file in (folder.parent / "maps").iterdir():  # no hair in any order, so that neither is refused
-            Image.fromarray(np.ones((40, 40), np.uint8)).save(file)
+            Image.fromarray(np.repeat(np.array([1, 4], np.uint8), 800).reshape(40, 40)).save(file)
     stopped(folder, monkeypatch)
     assert resumed(folder, monkeypatch, **options) == COUNT
 

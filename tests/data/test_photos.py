@@ -5,8 +5,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from replication.data.disjoint_splits import prove_disjoint, split_summary
+from replication.data.labels import CLASSES_14, G_MASK, LABELS
 from replication.data.photos import PhotoFolder
-from replication.data.store import write_store
+from replication.data.store import FaceStore, write_store
 from replication.errors import InputError
 
 
@@ -140,6 +142,54 @@ def test_the_order_of_labels_is_translated_and_a_wrong_one_noticed(folder, tmp_p
         PhotoFolder(folder, size=16, parsing_folder=maps, parsing_order="hq")
 
 
+def save_maps(folder, *labels):
+    """12 maps of 32x32 in columns of these labels."""
+    folder.mkdir(exist_ok=True)
+    columns = np.repeat(np.array(labels, np.uint8), 32 // len(labels))
+    for k in range(12):
+        Image.fromarray(np.tile(columns, (32, 1))).save(folder / f"{k:03d}.png")
+    return folder
+
+
+FACE = {"skin": 3, "nose": 1, "hair": 3, "neck": 1}
+"""Label -> columns of 8; all else is background."""
+
+
+@pytest.mark.parametrize("order", ["bisenet", "g_mask"])
+def test_maps_reduced_to_14_classes_are_no_maps_of_19_labels_in_either_order(folder, tmp_path, order):
+    numbers = {"bisenet": LABELS, "g_mask": G_MASK}[order]
+    face = [numbers.index(label) for label, columns in FACE.items() for _ in range(columns)]
+    assert read(folder, parsing_folder=save_maps(tmp_path / "whole", *face), parsing_order=order)
+    reduced = [CLASSES_14.index(label) for label, columns in FACE.items() for _ in range(columns)]
+    save_maps(tmp_path / "reduced", *reduced)
+    with pytest.raises(
+        InputError, match=r"none of 12 parsing maps in .*reduced has a label above 13, and 10 covers 38%"
+    ):
+        PhotoFolder(folder, size=16, parsing_folder=tmp_path / "reduced", parsing_order=order)
+
+
+@pytest.mark.parametrize("order", ["bisenet", "g_mask"])
+def test_maps_of_the_inner_face_alone_are_accepted(folder, tmp_path, order):
+    """Skin, brow, nose and mouth in parts as faces have them: no label above 13, and yet no 14 classes."""
+    numbers = {"bisenet": LABELS, "g_mask": G_MASK}[order]
+    inner = [numbers.index("skin")] * 27 + [
+        numbers.index(label) for label in ("nose", "nose", "u_lip", "l_lip", "mouth")
+    ]
+    assert read(folder, parsing_folder=save_maps(tmp_path / "maps", *inner), parsing_order=order)
+
+
+def test_single_maps_without_skin_are_named(folder, tmp_path):
+    maps = save_maps(tmp_path / "maps", 1, 17)
+    for name in ("003", "007"):
+        Image.fromarray(np.zeros((32, 32), np.uint8)).save(maps / f"{name}.png")
+    photos = PhotoFolder(folder, size=16, parsing_folder=maps)
+    store = write_store(tmp_path / "s", name="p", size=16, chunks=photos.chunks(), source=photos.source)
+    assert store.card["source"]["maps_without_skin"] == ["003.png", "007.png"]
+    photos.source["disjoint"] = prove_disjoint(photos.manifest, store.images, "refuse", "p")[1]
+    told = split_summary(FaceStore(store.path, store.images, None, store.index, {"source": photos.source}))
+    assert "label maps without skin: 2 (003.png, 007.png)" in told
+
+
 def test_split_by_identity_keeps_people_together_and_ignores_order(folder):
     lines = [f"{k:03d}.png,p{k // 3}" for k in range(12)]
     _, one, *_ = read(folder, table=table(folder, "\n".join(["file,identity", *lines])), test_fraction=0.4)
@@ -249,7 +299,7 @@ def test_bad_parsing_maps(folder, tmp_path):
         PhotoFolder(folder, size=16, parsing_folder=maps)
     maps.mkdir()
     for k in range(11):
-        Image.fromarray(np.full((32, 32), k, np.uint8)).save(maps / f"{k:03d}.png")
+        Image.fromarray(np.full((32, 32), (1, 17)[k % 2], np.uint8)).save(maps / f"{k:03d}.png")
     with pytest.raises(InputError, match=r"photo '011\.png' has no parsing map"):
         PhotoFolder(folder, size=16, parsing_folder=maps)
     Image.fromarray(np.full((32, 32), 19, np.uint8)).save(maps / "011.png")

@@ -295,12 +295,28 @@ def test_parsing_maps(here):
     assert finding.state == MISSING and "parsing maps maps does not exist" in finding.text
     (here / "maps").mkdir()
     for k in range(19):
-        (here / "maps" / f"{k}.png").write_bytes(b"")
+        labels(here / "maps" / f"{k}.png", 1, 17)
     (finding,), _ = faces(parameters, "parsing")
     assert finding.state == MISSING and "'9.jpg'" not in finding.text and "'19.jpg' has no parsing map" in finding.text
-    (here / "maps" / "19.png").write_bytes(b"")
+    labels(here / "maps" / "19.png", 0)
     (finding,), _ = faces(parameters, "parsing")
     assert finding.state == OK and "with parsing maps in maps" in finding.text
+    for k in range(20):
+        labels(here / "maps" / f"{k}.png", 0)
+    (finding,), _ = faces(parameters, "parsing")
+    assert finding.state == MISSING and finding.text == (
+        "none of 20 parsing maps in maps shows skin (label 1); the labels in them are 0"
+    )
+
+
+def labels(path: Path, *values: int) -> None:
+    """A label map in stripes of these labels."""
+    from PIL import Image
+
+    picture = Image.new("L", (24, 8 * len(values)))
+    for k, value in enumerate(values):
+        picture.paste(value, (0, 8 * k, 24, 8 * k + 8))
+    picture.save(path)
 
 
 def test_what_a_training_reads_beside_images_has_to_be_there(here):
