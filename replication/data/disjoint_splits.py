@@ -77,6 +77,7 @@ def split_summary(store: FaceStore) -> str:
     people = found["identities_in_both_splits"]
     lines = [
         f"split {source['split']['rule']}: {sizes}",
+        f"filter of resizing: {source['resize_filter']}",
         f"equal files in both splits: {found['equal_files_across_splits']} "
         f"(training copies left out: {len(source.get('training_copies_dropped', []))})",
         f"people in both splits: {'unknown' if people is None else people}",

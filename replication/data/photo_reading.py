@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from replication.data.alignment import FaceCrop, cut_face, cut_labels, face_crop
+from replication.data.alignment import FaceCrop, cut_face, cut_labels, face_crop, resampling
 from replication.data.grey_files import is_transparent
 from replication.data.labels import CLASSES_14, FROM_G_MASK, G_MASK, LABELS
 from replication.data.perceptual_hash import perceptual_hash
@@ -41,18 +41,23 @@ class PhotoTask:
 
 @dataclasses.dataclass(frozen=True)
 class ReadingOptions:
-    """size: side of the faces. alignment: a name of `ALIGNMENTS`. allow_upscaling: of smaller photos."""
+    """size: side of the faces. alignment: a name of `ALIGNMENTS`. allow_upscaling: of smaller photos.
+
+    resize: a name of `alignment.FILTERS`.
+    """
 
     size: int
     alignment: str = "none"
     allow_upscaling: bool = False
+    resize: str = "lanczos"
 
 
 @dataclasses.dataclass
 class PhotoFace:
     """A face ready for the store. sha256, parsing_sha256: of the files' bytes. look: its perceptual hash.
 
-    without_skin: whether it has a label map, and that shows no skin.
+    without_skin: whether it has a label map, and that shows no skin. resized_elsewhere: whether the photo had the
+    face's size, or less, so that whatever made it small did so before.
     """
 
     image: np.ndarray
@@ -63,6 +68,7 @@ class PhotoFace:
     parsing_sha256: str | None
     look: int
     without_skin: bool
+    resized_elsewhere: bool
 
 
 class _CorruptError(Exception):
@@ -212,16 +218,17 @@ def _read_photo(task: PhotoTask, options: ReadingOptions) -> PhotoFace:
     if crop is None:
         box = (left, top, left + side, top + side)
         # PIL's filters widen with the reduction, so this is antialiased at any scale.
-        image = np.asarray(upright.resize((size, size), Image.Resampling.LANCZOS, box=box))
+        image = np.asarray(upright.resize((size, size), resampling(options.resize, not smaller), box=box))
         points = None if points is None else (points - (left, top)) * (size / side)
     else:
-        image = cut_face(upright, crop, size, options.alignment)
+        image = cut_face(upright, crop, size, options.alignment, options.resize)
         points = crop.points(points, size)
     parsing, parsing_digest, without_skin = None, None, False
     if task.parsing is not None:
         parsing, parsing_digest = _read_parsing(task, upright.size, size, crop)
         without_skin = not (parsing == _SKIN).any()
-    return PhotoFace(image, parsing, points, smaller, digest, parsing_digest, perceptual_hash(image), without_skin)
+    look, elsewhere = perceptual_hash(image), (side if crop is None else crop.side) <= size
+    return PhotoFace(image, parsing, points, smaller, digest, parsing_digest, look, without_skin, elsewhere)
 
 
 def read_photos(tasks: list[PhotoTask], options: ReadingOptions) -> list[PhotoFace | str]:

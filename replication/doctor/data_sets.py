@@ -65,19 +65,20 @@ def faces(parameters: Parameters, name: str, images: dict[str, Images]) -> Itera
         yield Finding(what, MISSING, str(error), f"put the photos there, or name their folder in {what}.folder")
         return
     text = f"{counted(len(found), 'photo')} in {folder}"
-    chosen, fields, splits = list(found), set(), None
+    chosen, fields, splits, renamed = list(found), set(), None, {}
     if data.table is not None:
-        from replication.data.photo_table import read_photo_table
+        from replication.data.photo_table import read_photo_table, told_splits
         from replication.data.photos import match_table
 
         try:
-            table = read_photo_table(data.table)
+            table = read_photo_table(data.table, data.splits)
             chosen = match_table(found, table, folder)
         except InputError as error:
             fetch = "" if Path(data.table).is_file() else download_command(parameters, data.table)
             yield Finding(what, MISSING, str(error), f"{fetch}mend the table, or name another in {what}.table")
             return
         splits = table.splits
+        renamed = {name: said for name, said in (table.becomes or {}).items() if name != said[0]}
         has = [n for n, there in (("identities", table.identities), ("landmarks", table.points)) if there is not None]
         if n := table.attributes.shape[1]:
             has.append(counted(n, "attribute"))
@@ -100,6 +101,8 @@ def faces(parameters: Parameters, name: str, images: dict[str, Images]) -> Itera
         counts[split] = counts[split] if most is None else min(counts[split], most)
     images[name] = Images(counts["train"], counts["test"])
     text += f": {counts['train']:,} + {counts['test']:,}"
+    if renamed:
+        text += f" ({told_splits(renamed)})"
     least = LEAST if name in parameters.paired_datasets() else {"train": 1, "test": 1}
     if any(counts[split] < needed for split, needed in least.items()):
         yield Finding(what, MISSING, f"{text}, too few for training and testing", "add photos, or change the split")

@@ -72,6 +72,53 @@ def test_reduction_is_antialiased(tmp_path):
     assert abs(images.astype(int) - 128).max() < 30  # without a filter it would be all 0 or all 255
 
 
+def stripes(width: int) -> np.ndarray:
+    """Columns of 255, 0, 0, 0 and so on: 4 to 1 is 63.75 exactly, where a filter looks at nothing else."""
+    picture = np.zeros((width, width, 3), np.uint8)
+    picture[:, ::4] = 255
+    return picture
+
+
+def test_the_filter_of_resizing_is_chosen(folder):
+    Image.fromarray(stripes(64)).save(folder / "004.png")
+    text = table(folder, "file\n004.png\n")
+    images, _, _, source = read(folder, table=text, resize="box")
+    assert set(np.unique(images)) == {64} and source["resize"].startswith("central square, box with antialiasing")
+    lanczos, _, _, source = read(folder, table=text)
+    expected = Image.fromarray(stripes(64)).resize((16, 16), Image.Resampling.LANCZOS)
+    assert np.array_equal(lanczos[0], np.asarray(expected)) and not np.array_equal(lanczos, images)
+    assert source["resize"].startswith("central square, Lanczos with antialiasing")
+    with pytest.raises(InputError, match="resize='bicubic': allowed are lanczos, box"):
+        PhotoFolder(folder, size=16, resize="bicubic")
+
+
+def test_a_box_enlarges_nothing(folder):
+    """It would leave squares: what is enlarged is enlarged by Lanczos, whatever makes others small."""
+    options = {"size": 48, "allow_upscaling": True}
+    assert np.array_equal(read(folder, resize="box", **options)[0], read(folder, **options)[0])
+
+
+@pytest.mark.parametrize(
+    ("size", "large", "words"),
+    [
+        (16, 0, "Lanczos (Pillow, antialiased)"),
+        (32, 0, "resized elsewhere, filter unknown"),
+        (48, 0, "resized elsewhere, filter unknown"),
+        (32, 3, "Lanczos (Pillow, antialiased); 9 of 12 photos resized elsewhere, filter unknown"),
+    ],
+)
+def test_the_card_says_which_filter_made_the_faces_small(folder, tmp_path, size, large, words):
+    """The photos have 32 pixels: what made them small before is unknown where they are not made smaller here."""
+    for k in range(large):
+        Image.fromarray(gradient(64, 64, k)).save(folder / f"{k:03d}.png")
+    photos = PhotoFolder(folder, size=size, allow_upscaling=True)
+    store = write_store(tmp_path / "s", name="p", size=size, chunks=photos.chunks(), source=photos.source)
+    assert store.card["source"]["resize_filter"] == words
+    photos = PhotoFolder(folder, size=size, allow_upscaling=True, resize="box")
+    list(photos.chunks())
+    assert photos.source["resize_filter"] == words.replace("Lanczos", "box")
+
+
 def test_exif_orientation_turns_the_photo_upright(tmp_path):
     path = tmp_path / "p"
     path.mkdir()
@@ -190,6 +237,46 @@ def test_single_maps_without_skin_are_named(folder, tmp_path):
     assert "label maps without skin: 2 (003.png, 007.png)" in told
 
 
+SPLIT_TABLE = "file,split\n" + "".join(
+    f"{k:03d}.png,{'Val ' if k < 3 else 'test' if k < 5 else 'train'}\n" for k in range(12)
+)
+
+
+@pytest.mark.parametrize(
+    ("splits", "train", "test", "told"),
+    [
+        (None, 7, 5, "as in the table (train is train, test is test, val is test)"),
+        (
+            {"train": "train", "val": "train", "test": "test"},
+            10,
+            2,
+            "as in the table (train is train, val is train, test",
+        ),
+        ({"train": "train", "val": "test", "test": "unused"}, 7, 3, "(train is train, val is test, test is unused)"),
+    ],
+)
+def test_what_each_split_of_a_table_becomes_is_chosen_and_told(folder, splits, train, test, told):
+    photos = PhotoFolder(folder, size=16, table=table(folder, SPLIT_TABLE), splits_become=splits)
+    assert (photos.count("train"), photos.count("test"), len(photos)) == (train, test, train + test)
+    assert told in photos.source["split"]["rule"]
+    val = (splits or {"val": "test"})["val"]
+    assert photos.source["split"]["of_the_table"]["val"] == {"becomes": val, "photos": 3}
+
+
+def test_splits_of_other_names_and_photos_of_an_unused_split(folder):
+    """CelebA's own list has 0, 1 and 2. What is not used need not be there, nor have attributes."""
+    text = "file,split,Hat\n000.png,0,1\n001.png,2,0\n002.png,1,-1\ngone.png,1,0\n"
+    with pytest.raises(
+        InputError, match=r"split of '000\.png' is '0'; allowed are 'train', .* \(the key splits may say"
+    ):
+        PhotoFolder(folder, size=16, table=table(folder, text))
+    become = {"0": "train", "1": "unused", "2": "test"}
+    _, rows, *_ = read(folder, table=table(folder, text), splits_become=become)
+    assert rows[["id", "split", "attr_Hat"]].to_numpy().tolist() == [["000.png", "train", 1], ["001.png", "test", 0]]
+    with pytest.raises(InputError, match="has no column split, and splits says what becomes"):
+        PhotoFolder(folder, size=16, table=table(folder, "file\n000.png\n"), splits_become=become)
+
+
 def test_split_by_identity_keeps_people_together_and_ignores_order(folder):
     lines = [f"{k:03d}.png,p{k // 3}" for k in range(12)]
     _, one, *_ = read(folder, table=table(folder, "\n".join(["file,identity", *lines])), test_fraction=0.4)
@@ -272,7 +359,7 @@ BAD_TABLES = {
     "file,identity\n000.png,1\n099.png,2\n": r"names '099\.png', which is not in",
     "file,identity\n000.png,1\n000.png,2\n": r"names '000\.png' more than once",
     "name,identity\n000.png,1\n": "no column of file names; allowed are file",
-    "file,split\n000.png,dev\n": r"split of '000\.png' is 'dev'; allowed are train, test",
+    "file,split\n000.png,dev\n": r"split of '000\.png' is 'dev'; allowed are 'train', 'test'",
     "file,Hat\n000.png,2\n": r"column 'Hat' is '2' for '000\.png'; attributes are 0/1 or -1/1",
     "file,Hat\n000.png,\n": r"column 'Hat' is '' for",
     "file,Hat\n000.png,0\n001.png,-1\n": "mixes 0 and -1",

@@ -241,6 +241,19 @@ def test_photos_that_cannot_be_read_are_missed_by_name(here):
     assert images["celebahq"].train == 9
 
 
+def test_what_each_split_becomes_is_told(here):
+    photos(here / "mine", 8)
+    rows = "".join(f"{k}.jpg,{'train' if k < 3 else 'val' if k < 6 else 'test'}\n" for k in range(8))
+    (here / "mine.csv").write_text(f"file,split\n{rows}")
+    mine = {"source": "photos", "folder": "mine", "table": "mine.csv", "train": None, "test": None}
+    (finding,), _ = faces(change("data.celebahq", **mine))
+    assert finding.text == "8 photos in mine, 8 of them in mine.csv: 3 + 5 (val is test)"
+    (finding,), _ = faces(change("data.celebahq", splits={"train": "train", "val": "train", "test": "test"}, **mine))
+    assert finding.text.endswith(": 6 + 2 (val is train)")
+    (finding,), _ = faces(change("data.celebahq", splits={"train": "train", "test": "test"}, **mine))
+    assert finding.state == MISSING and "is 'val'; allowed are 'train', 'test'" in finding.text
+
+
 def test_doctor_and_prepare_want_as_many_photos(here):
     photos(here / "mine", 6)
     parameters = change("data.celebahq", source="photos", folder="mine", table="mine.csv", train=None, test=None)
