@@ -16,16 +16,30 @@ from PIL import Image
 
 from replication.errors import InputError
 
+FILTERS = {"lanczos": "Lanczos", "box": "box"}
+"""Filter that makes photos smaller -> its name in words. NVIDIA's tools have both; Lanczos is their default."""
+_RESAMPLING = {"lanczos": Image.Resampling.LANCZOS, "box": Image.Resampling.BOX}
+
 ALIGNMENTS = {
-    "none": "central square, Lanczos with antialiasing; label maps nearest neighbour",
-    "ffhq": "FFHQ's crop by five landmarks: bilinear at 4 times the size, then Lanczos; borders mirrored, blurred "
+    "none": "central square, {filter} with antialiasing; label maps nearest neighbour",
+    "ffhq": "FFHQ's crop by five landmarks: bilinear at 4 times the size, then {filter}; borders mirrored, blurred "
     "and faded to the median; label maps nearest neighbour, 0 outside the photo",
     "celebahq": "CelebA-HQ's crop by five landmarks: as FFHQ's, but half a pixel further, and small faces enlarged "
     "by Lanczos; label maps nearest neighbour, 0 outside the photo",
 }
-"""Name -> what is done to the pixels; for the card."""
+"""Name -> what is done to the pixels, for the card; see `told_alignment`."""
 
 _OVERSAMPLING = 4  # FFHQ: 4096 -> 1024
+
+
+def told_alignment(alignment: str, resize: str) -> str:
+    """What an alignment of `ALIGNMENTS` does to the pixels with a filter of `FILTERS`."""
+    return ALIGNMENTS[alignment].format(filter=FILTERS[resize])
+
+
+def resampling(resize: str, reduces: bool) -> Image.Resampling:
+    """The filter `resize` of Pillow; photos are enlarged by Lanczos, since a box would leave squares."""
+    return _RESAMPLING[resize] if reduces else Image.Resampling.LANCZOS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,14 +117,18 @@ def _padded(picture: Image.Image, pads: np.ndarray, side: float) -> Image.Image:
     return Image.fromarray(np.clip(np.rint(pixels), 0, 255).astype(np.uint8))
 
 
-def cut_face(picture: Image.Image, crop: FaceCrop, size: int, alignment: str) -> np.ndarray:
-    """The face in an RGB picture, upright: uint8 (size,size,3). Memory depends on `size`, not on the picture's."""
+def cut_face(picture: Image.Image, crop: FaceCrop, size: int, alignment: str, resize: str = "lanczos") -> np.ndarray:
+    """The face in an RGB picture, upright: uint8 (size,size,3). Memory depends on `size`, not on the picture's.
+
+    resize: a name of `FILTERS`.
+    """
+    reducing = resampling(resize, True)
     quad, side = crop.quad, crop.side
     shrink = int(side / size / 2)
     if shrink > 1:
         small = [max(1, round(edge / shrink)) for edge in picture.size]
         quad, side = quad * (np.array(small) / picture.size), side / shrink
-        picture = picture.resize(small, Image.Resampling.LANCZOS)
+        picture = picture.resize(small, reducing)
     border = max(round(0.1 * side), 3)
     box = _box(quad)
     box = (
@@ -131,7 +149,7 @@ def cut_face(picture: Image.Image, crop: FaceCrop, size: int, alignment: str) ->
         picture, quad = _padded(picture, pads, side), quad + pads[:2]
     large = (_OVERSAMPLING * size,) * 2
     face = picture.transform(large, Image.Transform.QUAD, quad.ravel().tolist(), Image.Resampling.BILINEAR)
-    return np.asarray(face.resize((size, size), Image.Resampling.LANCZOS))
+    return np.asarray(face.resize((size, size), reducing))
 
 
 def cut_labels(labels: Image.Image, photo_size: tuple[int, int], crop: FaceCrop, size: int) -> np.ndarray:

@@ -77,6 +77,7 @@ def split_summary(store: FaceStore) -> str:
     people = found["identities_in_both_splits"]
     lines = [
         f"split {source['split']['rule']}: {sizes}",
+        f"filter of resizing: {source['resize_filter']}",
         f"equal files in both splits: {found['equal_files_across_splits']} "
         f"(training copies left out: {len(source.get('training_copies_dropped', []))})",
         f"people in both splits: {'unknown' if people is None else people}",
@@ -84,4 +85,6 @@ def split_summary(store: FaceStore) -> str:
     ]
     for pair in found["closest"][:5]:
         lines.append(f"  {pair['train']} (train), {pair['test']} (test): correlation {pair['correlation']:.3f}")
+    if bare := source.get("maps_without_skin"):
+        lines.append(f"label maps without skin: {len(bare)} ({', '.join(bare[:5])}{', ...' if len(bare) > 5 else ''})")
     return "\n".join(lines)

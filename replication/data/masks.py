@@ -54,8 +54,8 @@ def border_margin(size: int) -> int:
 def reach_border(masks: np.ndarray) -> np.ndarray:
     """bool (n,): whether any hole of masks (n,S,S) reaches into the border of `border_margin` pixels."""
     m = border_margin(masks.shape[-1])
-    inside = masks[:, m:-m, m:-m].reshape(len(masks), -1).sum(axis=1, dtype=np.int64)
-    return masks.reshape(len(masks), -1).sum(axis=1, dtype=np.int64) > inside
+    inside = masks[:, m:-m, m:-m].sum(axis=(1, 2), dtype=np.int64)
+    return masks.sum(axis=(1, 2), dtype=np.int64) > inside
 
 
 def mask_hash(mask: np.ndarray) -> bytes:

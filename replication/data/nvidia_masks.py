@@ -8,6 +8,7 @@ numbers than these). The polarity is always stated by the caller and checked aga
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,8 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
+from replication.data.folder_listing import UNREADABLE, refuse_unreadable, stamps_of
+from replication.data.grey_files import read_grey
 from replication.data.masks import (
     BUCKETS,
     MaskStore,
@@ -29,11 +32,12 @@ from replication.data.masks import (
 )
 from replication.data.parallel import ordered_map
 from replication.data.random_streams import stream
-from replication.errors import InputError
+from replication.errors import InputError, counted
 
 NVIDIA = "NVIDIA irregular masks (Liu et al. 2018)"
 """Kind of source in the card of a store that this module writes."""
 
+log = logging.getLogger(__name__)
 _BATCH = 128
 _CHECKED = 300  # masks looked at to check the polarity
 _TRIES = 40
@@ -41,23 +45,20 @@ OCCLUSION_THRESHOLD = 0.6  # above it, an occlusion map is white; publication pa
 
 
 def mask_files(folder: str | Path) -> list[Path]:
-    """All PNGs of a folder and its subfolders, sorted. Raises InputError if there are none."""
+    """All PNGs of a folder and its subfolders, sorted. Raises InputError if there are none, or one cannot be read."""
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"mask folder {folder} does not exist")
-    files = sorted(path for path in folder.rglob("*.png") if not path.name.startswith("."))
-    if not files:
+    stamps = stamps_of(folder, (".png",))
+    if not stamps:
         raise InputError(f"mask folder {folder} holds no PNG files")
-    return files
+    refuse_unreadable(folder, [name for name, stamp in stamps.items() if stamp == UNREADABLE], "mask", "remove it")
+    return sorted(folder / name for name in stamps)
 
 
 def _grey(path: Path) -> np.ndarray:
     """A mask file as uint8 (H,H) in 0..255."""
-    try:
-        with Image.open(path) as picture:
-            grey = np.asarray(picture.convert("L"))
-    except (OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"mask {path} cannot be read ({error})") from error
+    grey = read_grey(path, "mask")
     if grey.shape[0] != grey.shape[1]:
         raise InputError(f"mask {path} is {grey.shape[1]}x{grey.shape[0]}; masks are square")
     return grey
@@ -177,23 +178,58 @@ def augmented_masks(
     yield from ordered_map(work, numbers, workers)
 
 
-def _usable(batches: Iterable[np.ndarray], seen: set[bytes], card: dict[str, Any], split: str) -> Iterator[np.ndarray]:
-    """Leave out masks whose ratio is in no bucket and masks that were there before; count both."""
-    outside = repeated = 0
-    for masks in batches:
-        keep = np.zeros(len(masks), dtype=bool)
-        for k, ratio in enumerate(hole_ratios(masks)):
-            name = mask_hash(masks[k])
-            if bucket_of(ratio) is None:
-                outside += 1
-            elif name in seen:
-                repeated += 1
-            else:
-                keep[k] = True
-                seen.add(name)
-        yield masks[keep]
-    card[f"{split}_left_out_by_ratio"] = outside
-    card[f"{split}_left_out_as_repeated"] = repeated
+class _Sieve:
+    """Leaves out masks whose ratio is in no bucket and masks that were there before; counts both.
+
+    seen: hashes of the masks that were there before; grows.
+    """
+
+    def __init__(self, seen: set[bytes]) -> None:
+        self._seen = seen
+        self.read = self.outside = self.repeated = 0
+        self.smallest, self.largest = 1.0, 0.0
+
+    def usable(self, batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """The masks of the batches that can be used, never an empty batch."""
+        for masks in batches:
+            keep = np.zeros(len(masks), dtype=bool)
+            for k, ratio in enumerate(hole_ratios(masks).tolist()):
+                name = mask_hash(masks[k])
+                self.read += 1
+                self.smallest, self.largest = min(self.smallest, ratio), max(self.largest, ratio)
+                if bucket_of(ratio) is None:
+                    self.outside += 1
+                elif name in self._seen:
+                    self.repeated += 1
+                else:
+                    keep[k] = True
+                    self._seen.add(name)
+            if keep.any():
+                yield masks[keep]
+
+    def __str__(self) -> str:
+        """ "200 masks read, 180 left out (170 with a hole outside 1 to 60 %, 10 repeated)"; all if nothing was."""
+        left_out = self.outside + self.repeated
+        parts = [(self.outside, "with a hole outside 1 to 60 %"), (self.repeated, "repeated")]
+        why = ", ".join(f"{count:,} {what}" for count, what in parts if count)
+        return f"{counted(self.read, 'mask')} read, " + (f"{left_out:,} left out ({why})" if left_out else "all usable")
+
+
+def _refuse_unusable(masks: np.ndarray, sieve: _Sieve, folder: str | Path, every_bucket: bool) -> None:
+    """Raise InputError if none of the test masks can be used, or none of a bucket is there that is measured."""
+    if not len(masks):
+        raise InputError(
+            f"mask folder {folder}: none of {counted(sieve.read, 'mask')} has a hole of 1 to 60 % of its pixels; the "
+            f"smallest covers {sieve.smallest:.2%}, the largest {sieve.largest:.2%}"
+        )
+    buckets = [bucket_of(ratio) for ratio in hole_ratios(masks).tolist()]
+    counts = {bucket: buckets.count(bucket) for bucket in BUCKETS}
+    if every_bucket and not all(counts.values()):
+        found = ", ".join(f"{count:,} of {bucket}" for bucket, count in counts.items())
+        raise InputError(
+            f"mask folder {folder}: each range of the hole's share is measured, and not every one has a mask ({found}; "
+            f"{sieve}); add masks, or draw them by masks.source: drawn"
+        )
 
 
 def _choose_test(masks: np.ndarray, per_bucket: int, seed: int) -> np.ndarray:
@@ -208,6 +244,15 @@ def _choose_test(masks: np.ndarray, per_bucket: int, seed: int) -> np.ndarray:
         chosen[free[:from_free]] = True
         chosen[other[: per_bucket - from_free]] = True
     return chosen
+
+
+def _counted(
+    batches: Iterable[np.ndarray], sieve: _Sieve, card: dict[str, Any], folder: str | Path
+) -> Iterator[np.ndarray]:
+    """The training masks that can be used; afterwards the card says how many were left out."""
+    yield from sieve.usable(batches)
+    log.info("made of %s: %s", folder, sieve)
+    card |= {"train_left_out_by_ratio": sieve.outside, "train_left_out_as_repeated": sieve.repeated}
 
 
 def _in_batches(masks: np.ndarray, rows: np.ndarray) -> Iterator[np.ndarray]:
@@ -226,6 +271,7 @@ def read_mask_store(
     test_per_bucket: int | None = None,
     hole_is: str = "white",
     train_hole_is: str = "black",
+    every_bucket: bool = True,
     workers: int = 0,
 ) -> MaskStore:
     """Read NVIDIA's masks into a mask store; ratios and buckets are those after resizing.
@@ -235,8 +281,9 @@ def read_mask_store(
     test_per_bucket: choose so many test masks of each bucket, or all if there are fewer; half border-free.
     train: number of training masks to make, by default one per raw map. Without `train_folder` the test masks
     that were not chosen for testing become the training masks, at most `train` of them, and the card says so.
-    Raises InputError for a folder without masks, a polarity that does not fit, files that are not masks, and
-    if nothing is left to train on.
+    every_bucket: whether irregular holes are measured, so that each bucket needs a test mask.
+    Raises InputError for a folder without masks, a polarity that does not fit, files that are not masks, masks of which
+    none can be used or (if `every_bucket`) none of a bucket, and if nothing is left to train on.
     """
     files = mask_files(test_folder)
     card: dict[str, Any] = {
@@ -249,11 +296,14 @@ def read_mask_store(
     # Chosen by bucket, so all have to be known first: 12,000 of them are 0.8 GB at 256 px.
     usable = np.empty((len(files), size, size), dtype=np.uint8)
     count = 0
-    read = read_masks(files, size=size, hole_is=hole_is, workers=workers)
-    for masks in _usable(read, seen, card, "test"):
+    sieve = _Sieve(seen)
+    for masks in sieve.usable(read_masks(files, size=size, hole_is=hole_is, workers=workers)):
         usable[count : count + len(masks)] = masks
         count += len(masks)
     usable = usable[:count]
+    _refuse_unusable(usable, sieve, test_folder, every_bucket)
+    log.info("%s: %s", test_folder, sieve)
+    card |= {"test_left_out_by_ratio": sieve.outside, "test_left_out_as_repeated": sieve.repeated}
     if test_per_bucket is None and train_folder is None:
         raise InputError("without train_folder, test_per_bucket has to say how many masks are kept for testing")
     chosen = np.ones(count, dtype=bool) if test_per_bucket is None else _choose_test(usable, test_per_bucket, seed)
@@ -264,14 +314,14 @@ def read_mask_store(
         polarity = check_polarity(raw, hole_is=train_hole_is, threshold=OCCLUSION_THRESHOLD)
         card["train_polarity"] = {"stated": f"hole is {train_hole_is}", **polarity}
         made = augmented_masks(raw, train or len(raw), size=size, seed=seed, hole_is=train_hole_is, workers=workers)
-        training = _usable(made, seen, card, "train")
+        training = _counted(made, _Sieve(seen), card, train_folder)
     else:
         card["training"] = "no training maps given: test masks that are not used for testing, disjoint by content"
         rest = np.flatnonzero(~chosen)
         if not len(rest):
             raise InputError(
-                f"test_per_bucket={test_per_bucket} leaves none of the {count} masks in {test_folder} for "
-                "training; choose fewer or give train_folder"
+                f"test_per_bucket={test_per_bucket} leaves none of the {count:,} usable masks in {test_folder} for "
+                f"training ({sieve}); choose fewer or give train_folder"
             )
         if train is not None and train < len(rest):
             rest = np.sort(stream(seed, "training masks kept").permutation(rest)[:train])

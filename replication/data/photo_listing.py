@@ -14,13 +14,11 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
+from replication.data.folder_listing import UNREADABLE, Stamps, stamps_of
 from replication.errors import InputError, counted
 from replication.processors import usable_processors
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
-
-Stamps = dict[str, tuple[int, int]]
-"""Name relative to a folder, with forward slashes -> size in bytes and time of modification in nanoseconds."""
 
 
 def file_hash(path: Path) -> str:
@@ -46,7 +44,9 @@ def input_stamps(folder: Path, table: Path | None, parsing_folder: Path | None) 
     if parsing_folder is not None:
         if not parsing_folder.is_dir():
             raise InputError(f"folder of parsing maps {parsing_folder} does not exist")
-        stamps["maps"] = stamps_of(parsing_folder, (".png",))
+        maps = stamps_of(parsing_folder, (".png",))
+        # One that cannot be read is told of the photo that lacks it, see `photos.find_parsing`.
+        stamps["maps"] = {name: stamp for name, stamp in maps.items() if stamp != UNREADABLE}
     if table is not None:
         if not table.is_file():
             raise InputError(f"photo table {table} does not exist")
@@ -55,28 +55,16 @@ def input_stamps(folder: Path, table: Path | None, parsing_folder: Path | None) 
 
 
 def find_photos(folder: Path) -> Stamps:
-    """All photos of a folder and its subfolders, sorted by name. Raises InputError if there are none."""
+    """All photos of a folder and its subfolders, sorted by name; those that cannot be read are `UNREADABLE`.
+
+    Raises InputError if there are none.
+    """
     if not folder.is_dir():
         raise InputError(f"photo folder {folder} does not exist")
     found = stamps_of(folder, SUFFIXES)
     if not found:
         raise InputError(f"photo folder {folder} holds no images ({', '.join(SUFFIXES)})")
     return found
-
-
-def stamps_of(folder: Path, suffixes: tuple[str, ...]) -> Stamps:
-    """The files of a folder and its subfolders with these ends, sorted by name; hidden files are none."""
-    found: Stamps = {}
-    for here, _, names in os.walk(folder):
-        within = Path(here).relative_to(folder)
-        for name in names:
-            if name.lower().endswith(suffixes) and not name.startswith("."):
-                try:
-                    status = os.stat(os.path.join(here, name))
-                except FileNotFoundError:  # a link to nothing
-                    continue
-                found[(within / name).as_posix()] = (status.st_size, status.st_mtime_ns)
-    return dict(sorted(found.items()))
 
 
 def changes_since(
@@ -115,7 +103,8 @@ def changes_since(
         else:
             note(set(photos) - set(stamps), "photo", "were added")
             used |= set(stamps)
-    note(used - set(photos), "photo", "are gone")
+    unreadable = {name for name, stamp in photos.items() if stamp == UNREADABLE}
+    note((used - set(photos)) | (packed & unreadable), "photo", "are gone")
     if table is None and stamps is not None:  # a photo that was not chosen has no hash, but may be chosen now
         others = set(photos) & set(stamps) - packed
         note({name for name in others if photos[name] != stamps[name]}, "unused photo", "were changed")
@@ -132,7 +121,7 @@ def changes_since(
 
 def _changed_files(folder: Path, hashes: Mapping[str, str], now: Stamps, before: Stamps | None) -> list[str]:
     """The files among `hashes` (name -> sha256 when packed) that are there with another content."""
-    there = [name for name in hashes if name in now]
+    there = [name for name in hashes if now.get(name, UNREADABLE) != UNREADABLE]
     suspects = [name for name in there if before is None or before.get(name) != now[name]]
     found = file_hashes([folder / name for name in suspects], usable_processors())
     return [name for name, digest in zip(suspects, found, strict=True) if digest != hashes[name]]

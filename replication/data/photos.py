@@ -9,25 +9,26 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from replication.data.alignment import ALIGNMENTS
+from replication.data.alignment import ALIGNMENTS, FILTERS, told_alignment
+from replication.data.folder_listing import UNREADABLE, Stamps, is_odd, refuse_unreadable, why_unreadable
 from replication.data.parallel import ordered_map
-from replication.data.photo_listing import Stamps, file_hash, file_hashes, input_stamps, names_hash
+from replication.data.photo_listing import file_hash, file_hashes, input_stamps, names_hash
 from replication.data.photo_reading import (
     PhotoFace,
     PhotoTask,
     ReadingOptions,
-    check_parsing_order,
+    check_parsing_maps,
     read_photos,
 )
-from replication.data.photo_table import PhotoTable, read_photo_table
+from replication.data.photo_table import PhotoTable, read_photo_table, told_splits
 from replication.data.store import LANDMARK_COLUMNS, SPLITS, Chunk
 from replication.errors import InputError
 
@@ -61,11 +62,13 @@ class PhotoFolder:
     parsing_order: which label each number is: "bisenet" as in `labels.LABELS`, or "g_mask" as in
     CelebAMask-HQ's script; checked by the area of hair, stored as the former.
     align: a name of `alignment.ALIGNMENTS`; all but "none" need landmarks in the table.
+    resize: a name of `alignment.FILTERS`, the filter that makes photos smaller.
+    splits_become: see `photo_table.read_photo_table`; needs a table.
     test_fraction: share of test photos if the table has no split; whole people if it has identities, else
     photos by the hash of their file, so that copies stay together.
     duplicates: what to do with equal files in both splits: "refuse" them, "drop" the training copy, "allow" them.
     limit_train, limit_test: use at most so many photos; a smaller choice is part of a larger one.
-    skip_corrupt: leave out photos that cannot be decoded, and list them in the card, instead of stopping.
+    skip_corrupt: leave out photos that cannot be opened or decoded, and list them in the card, instead of stopping.
     allow_upscaling: accept photos smaller than `size`; the card counts them. workers: processes.
     state_key: sha256 of whatever decides the chunks: photos, maps and table as they are now, and the settings.
     What only decides whether a photo is accepted (skip_corrupt, allow_upscaling) is not in it: see `accepts`.
@@ -84,6 +87,8 @@ class PhotoFolder:
         parsing_folder: str | Path | None = None,
         parsing_order: str = "bisenet",
         align: str = "none",
+        resize: str = "lanczos",
+        splits_become: Mapping[str, str] | None = None,
         test_fraction: float = 0.1,
         duplicates: str = "refuse",
         limit_train: int | None = None,
@@ -96,7 +101,8 @@ class PhotoFolder:
         self.size, self._workers = size, workers
         if not 0 < test_fraction < 1:
             raise InputError(f"test_fraction={test_fraction}: it lies between 0 and 1")
-        for name, value, allowed in (("align", align, ALIGNMENTS), ("duplicates", duplicates, DUPLICATES)):
+        chosen = (("align", align, ALIGNMENTS), ("resize", resize, FILTERS), ("duplicates", duplicates, DUPLICATES))
+        for name, value, allowed in chosen:
             if value not in allowed:
                 raise InputError(f"{name}={value!r}: allowed are {', '.join(allowed)}")
         for name, limit in (("limit_train", limit_train), ("limit_test", limit_test)):
@@ -105,10 +111,14 @@ class PhotoFolder:
         paths = [None if given is None else Path(given) for given in (table, parsing_folder)]
         self.stamps = input_stamps(self.folder, *paths)
         found = self.stamps["photos"]
-        listed = None if table is None else read_photo_table(table)
+        listed = None if table is None else read_photo_table(table, splits_become)
         if align != "none" and (listed is None or listed.points is None):
             raise InputError(f"align={align!r}: needs a table with the ten landmark columns, as left_eye_x")
         names = list(found) if listed is None else match_table(found, listed, self.folder)
+        self._unreadable = [name for name in names if found[name] == UNREADABLE]
+        if not skip_corrupt:
+            refuse_unreadable(self.folder, self._unreadable, "photo", "remove it or use skip_corrupt")
+        names = [name for name in names if found[name] != UNREADABLE]
         splits, rule = self._splits(names, listed, test_fraction)
         names, splits, dropped = self._disjoint(names, splits, found, duplicates)
         chosen = _choose(names, splits, {"train": limit_train, "test": limit_test})
@@ -117,9 +127,9 @@ class PhotoFolder:
         self._listed = None if listed is None else listed.take(self._names)
         self._parsing = None if parsing_folder is None else find_parsing(Path(parsing_folder), self._names)
         if self._parsing is not None:
-            check_parsing_order(self._parsing, parsing_order)
+            check_parsing_maps(self._parsing, parsing_order, Path(parsing_folder))
         self._order = parsing_order
-        self._options = ReadingOptions(size, align, allow_upscaling)
+        self._options = ReadingOptions(size, align, allow_upscaling, resize)
         self._skip_corrupt, self.duplicates = skip_corrupt, duplicates
         self._stamps = {name: found[name] for name in self._names}
         self.manifest = pd.DataFrame()
@@ -129,9 +139,13 @@ class PhotoFolder:
             "photos_found_sha256": names_hash(found),
             "photos_chosen": len(self._names),
             "split": {"rule": rule},
-            "resize": ALIGNMENTS[align],
+            "resize": told_alignment(align, resize),
             "alignment": align,
         }
+        if listed is not None and listed.becomes is not None:
+            self.source["split"]["of_the_table"] = {
+                name: {"becomes": what, "photos": count} for name, (what, count) in listed.becomes.items()
+            }
         if table is not None:
             self.source["table_sha256"] = file_hash(Path(table))
         if dropped:
@@ -150,7 +164,7 @@ class PhotoFolder:
 
     def _splits(self, names: list[str], listed: PhotoTable | None, test_fraction: float) -> tuple[list[str], str]:
         if listed is not None and listed.splits is not None:
-            return [listed.splits[name] for name in names], "as in the table"
+            return [listed.splits[name] for name in names], f"as in the table ({told_splits(listed.becomes)})"
         known = {} if listed is None or listed.identities is None else listed.identities
         strangers = [name for name in names if not known.get(name)]
         hashes = file_hashes([self.folder / name for name in strangers], self._workers)
@@ -232,10 +246,12 @@ class PhotoFolder:
                     "next": start + len(faces),
                     "corrupt": corrupt,
                     "upscaled": sum(face.upscaled for face in good),
+                    "resized_elsewhere": sum(face.resized_elsewhere for face in good),
                     "places": [start + k for k in kept],
                     "sha256": [face.sha256 for face in good],
                     "looks": [f"{face.look:016x}" for face in good],
                     "maps": [face.parsing_sha256 for face in good],
+                    "without_skin": [names[k] for k in kept if faces[k].without_skin],
                 }
                 marks.append(chunk.mark)
                 corrupt = {}
@@ -244,8 +260,14 @@ class PhotoFolder:
 
     def _summarise(self, marks: list[dict[str, Any]], corrupt: dict[str, str]) -> None:
         """Fill in `source` and `manifest` by what was met while reading."""
-        self.source["photos_skipped_as_corrupt"] = sorted({n for m in marks for n in m["corrupt"]} | set(corrupt))
+        skipped = {name for mark in marks for name in mark["corrupt"]} | set(corrupt) | set(self._unreadable)
+        self.source["photos_skipped_as_corrupt"] = sorted(skipped)
         self.source["photos_upscaled"] = sum(mark["upscaled"] for mark in marks)
+        elsewhere, faces = sum(mark["resized_elsewhere"] for mark in marks), sum(len(mark["places"]) for mark in marks)
+        self.source["photos_resized_elsewhere"] = elsewhere
+        self.source["resize_filter"] = told_filter(self._options.resize, faces, elsewhere)
+        if self._parsing is not None:
+            self.source["maps_without_skin"] = [name for mark in marks for name in mark["without_skin"]]
         places = [place for mark in marks for place in mark["places"]]
         manifest = {
             "file": [self._names[k] for k in places],
@@ -291,12 +313,25 @@ class PhotoFolder:
         return Chunk(images=np.stack([face.image for face in faces]), rows=rows, parsing=parsing)
 
 
+def told_filter(resize: str, faces: int, elsewhere: int) -> str:
+    """Which filter made the faces small, as far as it is known; a Fréchet distance depends on it.
+
+    elsewhere: how many of the faces had the store's size before, or less.
+    """
+    if elsewhere == faces:
+        return "resized elsewhere, filter unknown"
+    own = f"{FILTERS[resize]} (Pillow, antialiased)"
+    return own if not elsewhere else f"{own}; {elsewhere:,} of {faces:,} photos resized elsewhere, filter unknown"
+
+
 def match_table(found: Stamps, listed: PhotoTable, folder: Path) -> list[str]:
     """The photos that the table names, in sorted order; raises InputError if one is not in the folder."""
     missing = [name for name in listed.files if name not in found]
     if missing:
         more = f" (the first of {len(missing):,} such photos)" if len(missing) > 1 else ""
-        raise InputError(f"{listed.path} names {missing[0]!r}, which is not in {folder}{more}")
+        hidden = any(map(is_odd, PurePosixPath(missing[0]).parts)) and (folder / missing[0]).is_file()
+        why = ", where hidden files and folders are left out" if hidden else ""
+        raise InputError(f"{listed.path} names {missing[0]!r}, which is not in {folder}{why}{more}")
     named = set(listed.files)
     return [name for name in found if name in named]
 
@@ -308,7 +343,8 @@ def find_parsing(folder: Path, names: list[str]) -> list[Path]:
     paths = [folder / Path(name).with_suffix(".png") for name in names]
     for name, path in zip(names, paths, strict=True):
         if not path.is_file():
-            raise InputError(f"photo {name!r} has no parsing map: {path} does not exist")
+            what = f"is {why_unreadable(path)}" if path.is_symlink() else "does not exist"
+            raise InputError(f"photo {name!r} has no parsing map: {path} {what}")
     return paths
 
 

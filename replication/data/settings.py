@@ -43,6 +43,11 @@ class Photos(_DataSet):
     parsing_folder: str | None = None
     parsing_order: Literal["bisenet", "g_mask"] = "bisenet"
     align: Literal["none", "ffhq", "celebahq"] = "none"
+    resize: Literal["lanczos", "box"] = Field("lanczos", description="filter that makes photos smaller")
+    splits: dict[str, Literal["train", "test", "unused"]] | None = Field(
+        None,
+        description="name in the table's column split -> what it becomes; null = train, and test or val for testing",
+    )
     test_fraction: Share = 0.1
     duplicates: Literal["refuse", "drop", "allow"] = "refuse"
     skip_corrupt: bool = False
@@ -55,9 +60,16 @@ class Photos(_DataSet):
         return frozenset({"image", *from_table, *({"parsing"} if self.parsing_folder is not None else ())})
 
     def faults(self) -> Iterator[tuple[str, str]]:
-        """Landmarks stand in a table."""
+        """Landmarks and splits stand in a table."""
         if self.align != "none" and not self.table:
             yield "table", f"needed with landmarks when align is {self.align}"
+        if self.splits is not None and not self.table:
+            yield "table", "needed with a column split when splits says what becomes of its names"
+        if self.splits is not None and not {"train", "test"} <= set(self.splits.values()):
+            yield "splits", "one name at least has to become train, and one test"
+        for name in self.splits or ():
+            if name != name.strip().lower():
+                yield f"splits.{name}", "names are compared in small letters and without spaces around; write it so"
 
 
 DataSet = Annotated[DrawnFaces | Photos, Field(discriminator="source")]

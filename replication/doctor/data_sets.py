@@ -45,6 +45,7 @@ def faces(parameters: Parameters, name: str, images: dict[str, Images]) -> Itera
         images[name] = Images(data.train, data.test)
         yield Finding(what, OK, f"{data.train:,} + {data.test:,} faces, drawn here")
         return
+    from replication.data.folder_listing import UNREADABLE, told_unreadable
     from replication.data.photo_listing import find_photos
     from replication.stages.faces import LEAST
 
@@ -64,45 +65,55 @@ def faces(parameters: Parameters, name: str, images: dict[str, Images]) -> Itera
         yield Finding(what, MISSING, str(error), f"put the photos there, or name their folder in {what}.folder")
         return
     text = f"{counted(len(found), 'photo')} in {folder}"
-    share = data.test_fraction
-    test = min(max(1, round(len(found) * share)), len(found) - 1)
-    counts = {"train": len(found) - test, "test": test}
-    chosen, fields = list(found), set()
+    chosen, fields, splits, renamed = list(found), set(), None, {}
     if data.table is not None:
-        from replication.data.photo_table import read_photo_table
+        from replication.data.photo_table import read_photo_table, told_splits
         from replication.data.photos import match_table
 
         try:
-            table = read_photo_table(data.table)
+            table = read_photo_table(data.table, data.splits)
             chosen = match_table(found, table, folder)
         except InputError as error:
             fetch = "" if Path(data.table).is_file() else download_command(parameters, data.table)
             yield Finding(what, MISSING, str(error), f"{fetch}mend the table, or name another in {what}.table")
             return
-        if table.splits is not None:
-            splits = list(table.splits.values())
-            counts = {split: splits.count(split) for split in ("train", "test")}
-        else:
-            test = min(max(1, round(len(chosen) * share)), len(chosen) - 1)
-            counts = {"train": len(chosen) - test, "test": test}
+        splits = table.splits
+        renamed = {name: said for name, said in (table.becomes or {}).items() if name != said[0]}
         has = [n for n, there in (("identities", table.identities), ("landmarks", table.points)) if there is not None]
         if n := table.attributes.shape[1]:
             has.append(counted(n, "attribute"))
         fields = {field for field, word in _FIELDS.items() if word in has} | ({"attributes"} if n else set())
         text += f", {len(chosen):,} of them in {data.table}" + (f" with {', '.join(has)}" if has else "")
+    unreadable = [photo for photo in chosen if found[photo] == UNREADABLE]
+    if unreadable and not data.skip_corrupt:
+        mend = f"mend or remove it, or set {what}.skip_corrupt to leave out what cannot be read"
+        yield Finding(what, MISSING, told_unreadable(folder, unreadable, "photo"), mend)
+        return
+    if unreadable:
+        text += f", {len(unreadable):,} of them unreadable"
+        chosen = [photo for photo in chosen if found[photo] != UNREADABLE]
+    if splits is not None:
+        counts = {split: sum(splits[photo] == split for photo in chosen) for split in ("train", "test")}
+    else:
+        test = max(0, min(max(1, round(len(chosen) * data.test_fraction)), len(chosen) - 1))
+        counts = {"train": len(chosen) - test, "test": test}
     for split, most in (("train", data.train), ("test", data.test)):
         counts[split] = counts[split] if most is None else min(counts[split], most)
     images[name] = Images(counts["train"], counts["test"])
     text += f": {counts['train']:,} + {counts['test']:,}"
+    if renamed:
+        text += f" ({told_splits(renamed)})"
     least = LEAST if name in parameters.paired_datasets() else {"train": 1, "test": 1}
     if any(counts[split] < needed for split, needed in least.items()):
         yield Finding(what, MISSING, f"{text}, too few for training and testing", "add photos, or change the split")
         return
     if data.parsing_folder is not None:
+        from replication.data.photo_reading import check_parsing_maps
         from replication.data.photos import find_parsing
 
         try:
-            find_parsing(Path(data.parsing_folder), chosen)
+            maps = find_parsing(Path(data.parsing_folder), chosen)
+            check_parsing_maps(maps, data.parsing_order, Path(data.parsing_folder))
         except InputError as error:
             there = Path(data.parsing_folder).is_dir()
             fetch = "" if there else download_command(parameters, data.parsing_folder)

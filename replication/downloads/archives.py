@@ -22,6 +22,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from replication.atomic import remove_folder, replace_folder, replaced_folder, write_json
+from replication.data.folder_listing import is_odd
 from replication.downloads.file_checks import WrongFileError
 from replication.downloads.progress import Progress
 from replication.downloads.sources import Unpack
@@ -34,7 +35,6 @@ MOST_GROWTH = 200
 """Unpacked bytes per byte of the archive, at most; pictures do not shrink by much, label maps by up to 100 times."""
 _SLACK = 16 << 20
 _BLOCK = 1 << 20
-_ODD_FILES = ("__MACOSX", "Thumbs.db", "desktop.ini")
 _DAMAGED = (
     zipfile.BadZipFile,
     tarfile.TarError,
@@ -111,11 +111,6 @@ def _members(path: Path, kind: str) -> Iterator[list[_Member]]:
             yield members
     except _DAMAGED as error:
         raise WrongFileError(f"is a damaged {kind} archive ({error})") from error
-
-
-def is_odd(name: str) -> bool:
-    """Whether a file or folder is hidden, or what systems leave in folders and archives; such are no part of a set."""
-    return name.startswith(".") or name in _ODD_FILES
 
 
 def _chosen(members: list[_Member], unpack: Unpack) -> list[tuple[_Member, PurePosixPath]]:

@@ -22,12 +22,13 @@ import numpy as np
 from PIL import Image
 
 from replication.atomic import remove_folder, replace_folder, replaced_folder, write_json
+from replication.data.folder_listing import is_odd
+from replication.data.grey_files import refuse_unclear
 from replication.data.labels import COLOURS, G_MASK, LABELS
 from replication.data.parallel import ordered_map
 from replication.downloads.archives import (
     check_replaceable,
     clear_unfinished,
-    is_odd,
     real_folder,
     unfinished_folder,
 )
@@ -100,6 +101,7 @@ def _mask(path: Path, side: int) -> np.ndarray:
             if picture.size != (side, side):
                 width, height = picture.size
                 raise InputError(f"mask {path} is {width}x{height}, not {side}x{side}")
+            refuse_unclear(picture, f"mask {path}")
             return np.asarray(picture.convert("L")) != 0
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         if isinstance(error, InputError):

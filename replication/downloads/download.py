@@ -16,7 +16,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from replication.atomic import sync, write_text
-from replication.downloads.archives import CARD, check_replaceable, is_odd, judge_archive, unpack_archive
+from replication.data.folder_listing import UNREADABLE, files_below, refuse_unreadable, stamps_of
+from replication.data.photo_listing import SUFFIXES
+from replication.downloads.archives import CARD, check_replaceable, judge_archive, unpack_archive
 from replication.downloads.celeba_tables import has_people, join_table, names_people
 from replication.downloads.celebamaskhq_labels import label_maps_state, make_label_maps
 from replication.downloads.file_checks import HashRecord, WrongFileError, check_file
@@ -132,11 +134,7 @@ def _from_place(address: str, part: PartialFile, file: RemoteFile, record: HashR
 
 def _count(folder: Path, suffix: str = "") -> int:
     """Files in a folder and below it, hidden ones and what systems leave there aside."""
-    return sum(
-        not is_odd(name) and name.lower().endswith(suffix)
-        for _, _, names in os.walk(folder, followlinks=True)
-        for name in names
-    )
+    return sum(entry.is_file() for _, entry in files_below(folder, (suffix,)))
 
 
 def _unpacked(unpack: Unpack, raw: Path) -> bool:
@@ -193,11 +191,9 @@ def write_split(table: SplitTable, raw: str | Path) -> Path:
         return path
     if table.folder is not None:
         folder = raw / table.folder
-        files = sorted(
-            file.relative_to(folder).as_posix()
-            for file in folder.rglob("*")
-            if file.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp")
-        )
+        stamps = stamps_of(folder, SUFFIXES)
+        refuse_unreadable(folder, [n for n, stamp in stamps.items() if stamp == UNREADABLE], "photo", "mend it")
+        files = list(stamps)
         if len(files) <= table.last_are_test:
             found = counted(len(files), "image")
             raise InputError(f"{folder} has {found}; its last {table.last_are_test:,} are for testing")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from replication import paths
 from replication.config import Parameters
+from replication.data.folder_listing import files_below
 from replication.downloads.download import download, source_state
 from replication.downloads.progress import size_text
 from replication.downloads.sources import (
@@ -98,7 +98,7 @@ def _left_of(folder: Folder) -> int:
     place = paths.RAW / folder.path
     if place.is_symlink():
         return 0
-    found = sum(name.endswith(folder.suffix) for _, _, names in os.walk(place) for name in names)
+    found = sum(entry.is_file() for _, entry in files_below(place, (folder.suffix,))) if place.is_dir() else 0
     return (folder.size or 0) * max(0, folder.count - found) // folder.count
 
 

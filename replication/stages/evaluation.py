@@ -14,6 +14,8 @@ from replication.atomic import write_json
 from replication.config import Parameters
 from replication.data.masks import MaskStore
 from replication.data.pairs import EvaluationPairs
+from replication.data.settings import DataSet
+from replication.data.store import FaceStore
 from replication.device import arithmetic, choose_device
 from replication.errors import InputError
 from replication.evaluation.evaluate import DECIMALS, evaluate, read_results
@@ -93,7 +95,7 @@ def stored_intervals(folders: list[Path]) -> dict[str, dict[str, list[float]]]:
 
 def _evaluate(parameters: Parameters, name: str, k: int, device: torch.device) -> dict[str, Any]:
     dataset, protocol = parameters.run(name).dataset, parameters.run(name).protocol
-    data = parameters.data_set(dataset)
+    data, faces = parameters.data_set(dataset), open_faces(parameters, dataset)
     inpainter, card = open_inpainter(parameters, name, device, k=k)
     features = parameters.method_of(parameters.evaluation.features).name
     code = code_digest(evaluation_roots(parameters.method_of(name), [features]))
@@ -121,13 +123,19 @@ def _evaluate(parameters: Parameters, name: str, k: int, device: torch.device) -
             code=code,
             method=card["method"],
             seed=card["seed"],
-            dataset_title=data.title,
-            dataset_source=data.source,
+            **about_faces(data, faces),
             comparable=not against,
             not_comparable=against,
             **{key: card.get(key) for key in ("training_images", "steps", "images_seen", "weights_sha256")},
         ),
     )
+
+
+def about_faces(data: DataSet, faces: FaceStore) -> dict[str, str]:
+    """What `made_by` says of the images: title and source, and of photos the filter that made them small."""
+    resized = faces.card["source"].get("resize_filter")
+    about = {"dataset_title": data.title, "dataset_source": data.source}
+    return about if resized is None else about | {"resize_filter": resized}
 
 
 def _features(parameters: Parameters, device: torch.device) -> FeatureExtractor:

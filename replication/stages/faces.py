@@ -52,6 +52,8 @@ def prepare_faces(parameters: Parameters, dataset: str) -> FaceStore:
         parsing_folder=data.parsing_folder,
         parsing_order=data.parsing_order,
         align=data.align,
+        resize=data.resize,
+        splits_become=data.splits,
         test_fraction=data.test_fraction,
         duplicates=data.duplicates,
         limit_train=data.train,

@@ -64,6 +64,7 @@ def _make_masks(parameters: Parameters, folder: Path, size: int) -> MaskStore:
         test_per_bucket=masks.test_per_bucket,
         seed=masks.seed,
         workers=usable_processors(),
+        every_bucket=any(protocol.holes == "irregular" for protocol in parameters.protocols.values()),
     )
 
 

@@ -102,6 +102,20 @@ def test_a_large_photo_is_reduced_without_aliasing(drawn):
     assert np.abs(image[20:44, 20:44].astype(int) - 128).max() < 30
 
 
+def test_the_filter_of_the_last_step_is_chosen(drawn):
+    """A dot on a pixel that a box shares out within its square, and Lanczos beyond it."""
+    _, points = drawn
+    crop = face_crop(points, "ffhq", "photo")
+    dot = np.zeros((256, 256, 3), np.uint8)
+    dot[crop.quad[0, 1].astype(int) + 130, 130] = 255
+    lit = {
+        name: (cut_face(Image.fromarray(dot), crop, 64, "ffhq", name) > 0).any(-1).sum() for name in ("box", "lanczos")
+    }
+    assert 0 < lit["box"] < lit["lanczos"]
+    default = cut_face(Image.fromarray(dot), crop, 64, "ffhq")
+    assert np.array_equal(default, cut_face(Image.fromarray(dot), crop, 64, "ffhq", "lanczos"))
+
+
 def test_small_faces_are_enlarged(drawn):
     face, points = drawn
     small = Image.fromarray(face).resize((64, 64), Image.Resampling.LANCZOS)

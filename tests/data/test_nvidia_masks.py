@@ -112,7 +112,7 @@ def test_store_without_training_maps(test_folder, tmp_path):
     assert again.card == store.card
     fewer = read_mask_store(tmp_path / "o", size=32, test_folder=test_folder, test_per_bucket=4, seed=0, train=7)
     assert len(fewer.train) == 7
-    with pytest.raises(InputError, match="test_per_bucket=12 leaves none of the 36 masks"):
+    with pytest.raises(InputError, match="test_per_bucket=12 leaves none of the 36 usable masks"):
         read_mask_store(tmp_path / "p", size=32, test_folder=test_folder, test_per_bucket=12, seed=0)
 
 
@@ -131,6 +131,55 @@ def test_masks_outside_all_buckets_are_left_out_and_counted(test_folder, tmp_pat
     save(nearly, test_folder / "much.png", "white")
     store = read_mask_store(tmp_path / "m", size=32, test_folder=test_folder, test_per_bucket=4, seed=0)
     assert len(store.index) == 36 and store.card["source"]["test_left_out_by_ratio"] == 2
+
+
+def thin(folder, count: int) -> None:
+    for k in range(count):
+        mask = np.zeros((FILE_SIZE, FILE_SIZE))
+        mask[k // FILE_SIZE, k % FILE_SIZE] = 1
+        save(mask, folder / f"thin{k:04d}.png", "white")
+
+
+def test_many_thin_masks_are_counted_wherever_something_is_missing(test_folder, tmp_path, caplog):
+    """More than a batch of them: a batch of which nothing is left is no error of its own."""
+    thin(test_folder, 200)
+    with caplog.at_level("INFO"):
+        store = read_mask_store(tmp_path / "m", size=FILE_SIZE, test_folder=test_folder, test_per_bucket=4, seed=0)
+    assert len(store.index) == 36 and store.card["source"]["test_left_out_by_ratio"] == 200
+    assert "236 masks read, 200 left out (200 with a hole outside 1 to 60 %)" in caplog.text
+    with pytest.raises(InputError) as caught:
+        read_mask_store(tmp_path / "n", size=FILE_SIZE, test_folder=test_folder, test_per_bucket=12, seed=0)
+    assert str(caught.value) == (
+        f"test_per_bucket=12 leaves none of the 36 usable masks in {test_folder} for training (236 masks read, 200 "
+        "left out (200 with a hole outside 1 to 60 %)); choose fewer or give train_folder"
+    )
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_only_thin_masks(tmp_path, raw_folder, workers):
+    folder = tmp_path / "thin"
+    folder.mkdir()
+    thin(folder, 200)
+    for more in ({"test_per_bucket": 4}, {"train_folder": raw_folder}):
+        with pytest.raises(InputError) as caught:
+            read_mask_store(tmp_path / "m", size=FILE_SIZE, test_folder=folder, seed=0, workers=workers, **more)
+        assert str(caught.value) == (
+            f"mask folder {folder}: none of 200 masks has a hole of 1 to 60 % of its pixels; the smallest covers "
+            "0.02%, the largest 0.02%"
+        )
+    assert not (tmp_path / "m").exists()
+
+
+def test_masks_of_one_bucket_do_where_no_irregular_holes_are_measured(tmp_path):
+    folder = tmp_path / "one"
+    folder.mkdir()
+    for k in range(10):
+        save(draw_mask(size=FILE_SIZE, seed=1, index=k, bucket="20-40%"), folder / f"{k}.png", "white")
+    options = {"size": FILE_SIZE, "test_folder": folder, "test_per_bucket": 4, "seed": 0}
+    with pytest.raises(InputError, match=rf"^mask folder {folder}: .* \(0 of 1-20%, 10 of 20-40%, 0 of 40-60%; 10 m"):
+        read_mask_store(tmp_path / "m", **options)
+    store = read_mask_store(tmp_path / "m", every_bucket=False, **options)
+    assert (len(store.test), len(store.train)) == (4, 6)
 
 
 def test_dilation_follows_the_page(tmp_path):

@@ -151,7 +151,7 @@ def test_other_settings_begin_anew(folder, monkeypatch, options):
         table.to_csv(folder.parent / "table.csv", index=False)
     if "parsing_order" in options:
         for file in (folder.parent / "maps").iterdir():  # no hair in any order, so that neither is refused
-            Image.fromarray(np.ones((40, 40), np.uint8)).save(file)
+            Image.fromarray(np.repeat(np.array([1, 4], np.uint8), 800).reshape(40, 40)).save(file)
     stopped(folder, monkeypatch)
     assert resumed(folder, monkeypatch, **options) == COUNT
 
@@ -261,7 +261,10 @@ def test_the_manifest_names_every_photo(folder):
     test = manifest["split"] == "test"
     assert manifest["nearest"][test].isin(manifest["file"][~test]).all() and (manifest["nearest"][~test] == "").all()
     split = store.card["source"]["split"]
-    assert split["rule"] == "as in the table" and (split["train"]["images"], split["test"]["images"]) == (30, 10)
+    assert split["rule"] == "as in the table (train is train, test is test)" and (
+        split["train"]["images"],
+        split["test"]["images"],
+    ) == (30, 10)
     text = "".join(f"{k:02d}.png\n" for k in range(0, COUNT, 4))
     assert split["test"]["sha256_of_sorted_names"] == photos.hashlib.sha256(text.encode()).hexdigest()
     (store.path / "manifest.csv").write_text("edited")

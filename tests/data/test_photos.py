@@ -5,8 +5,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from replication.data.disjoint_splits import prove_disjoint, split_summary
+from replication.data.labels import CLASSES_14, G_MASK, LABELS
 from replication.data.photos import PhotoFolder
-from replication.data.store import write_store
+from replication.data.store import FaceStore, write_store
 from replication.errors import InputError
 
 
@@ -68,6 +70,53 @@ def test_reduction_is_antialiased(tmp_path):
     Image.fromarray(stripes).save(path / "s.png")
     images, *_ = read(path)
     assert abs(images.astype(int) - 128).max() < 30  # without a filter it would be all 0 or all 255
+
+
+def stripes(width: int) -> np.ndarray:
+    """Columns of 255, 0, 0, 0 and so on: 4 to 1 is 63.75 exactly, where a filter looks at nothing else."""
+    picture = np.zeros((width, width, 3), np.uint8)
+    picture[:, ::4] = 255
+    return picture
+
+
+def test_the_filter_of_resizing_is_chosen(folder):
+    Image.fromarray(stripes(64)).save(folder / "004.png")
+    text = table(folder, "file\n004.png\n")
+    images, _, _, source = read(folder, table=text, resize="box")
+    assert set(np.unique(images)) == {64} and source["resize"].startswith("central square, box with antialiasing")
+    lanczos, _, _, source = read(folder, table=text)
+    expected = Image.fromarray(stripes(64)).resize((16, 16), Image.Resampling.LANCZOS)
+    assert np.array_equal(lanczos[0], np.asarray(expected)) and not np.array_equal(lanczos, images)
+    assert source["resize"].startswith("central square, Lanczos with antialiasing")
+    with pytest.raises(InputError, match="resize='bicubic': allowed are lanczos, box"):
+        PhotoFolder(folder, size=16, resize="bicubic")
+
+
+def test_a_box_enlarges_nothing(folder):
+    """It would leave squares: what is enlarged is enlarged by Lanczos, whatever makes others small."""
+    options = {"size": 48, "allow_upscaling": True}
+    assert np.array_equal(read(folder, resize="box", **options)[0], read(folder, **options)[0])
+
+
+@pytest.mark.parametrize(
+    ("size", "large", "words"),
+    [
+        (16, 0, "Lanczos (Pillow, antialiased)"),
+        (32, 0, "resized elsewhere, filter unknown"),
+        (48, 0, "resized elsewhere, filter unknown"),
+        (32, 3, "Lanczos (Pillow, antialiased); 9 of 12 photos resized elsewhere, filter unknown"),
+    ],
+)
+def test_the_card_says_which_filter_made_the_faces_small(folder, tmp_path, size, large, words):
+    """The photos have 32 pixels: what made them small before is unknown where they are not made smaller here."""
+    for k in range(large):
+        Image.fromarray(gradient(64, 64, k)).save(folder / f"{k:03d}.png")
+    photos = PhotoFolder(folder, size=size, allow_upscaling=True)
+    store = write_store(tmp_path / "s", name="p", size=size, chunks=photos.chunks(), source=photos.source)
+    assert store.card["source"]["resize_filter"] == words
+    photos = PhotoFolder(folder, size=size, allow_upscaling=True, resize="box")
+    list(photos.chunks())
+    assert photos.source["resize_filter"] == words.replace("Lanczos", "box")
 
 
 def test_exif_orientation_turns_the_photo_upright(tmp_path):
@@ -138,6 +187,94 @@ def test_the_order_of_labels_is_translated_and_a_wrong_one_noticed(folder, tmp_p
             PhotoFolder(folder, size=16, parsing_folder=maps, parsing_order=other)
     with pytest.raises(InputError, match="parsing_order='hq': allowed are bisenet, g_mask"):
         PhotoFolder(folder, size=16, parsing_folder=maps, parsing_order="hq")
+
+
+def save_maps(folder, *labels):
+    """12 maps of 32x32 in columns of these labels."""
+    folder.mkdir(exist_ok=True)
+    columns = np.repeat(np.array(labels, np.uint8), 32 // len(labels))
+    for k in range(12):
+        Image.fromarray(np.tile(columns, (32, 1))).save(folder / f"{k:03d}.png")
+    return folder
+
+
+FACE = {"skin": 3, "nose": 1, "hair": 3, "neck": 1}
+"""Label -> columns of 8; all else is background."""
+
+
+@pytest.mark.parametrize("order", ["bisenet", "g_mask"])
+def test_maps_reduced_to_14_classes_are_no_maps_of_19_labels_in_either_order(folder, tmp_path, order):
+    numbers = {"bisenet": LABELS, "g_mask": G_MASK}[order]
+    face = [numbers.index(label) for label, columns in FACE.items() for _ in range(columns)]
+    assert read(folder, parsing_folder=save_maps(tmp_path / "whole", *face), parsing_order=order)
+    reduced = [CLASSES_14.index(label) for label, columns in FACE.items() for _ in range(columns)]
+    save_maps(tmp_path / "reduced", *reduced)
+    with pytest.raises(
+        InputError, match=r"none of 12 parsing maps in .*reduced has a label above 13, and 10 covers 38%"
+    ):
+        PhotoFolder(folder, size=16, parsing_folder=tmp_path / "reduced", parsing_order=order)
+
+
+@pytest.mark.parametrize("order", ["bisenet", "g_mask"])
+def test_maps_of_the_inner_face_alone_are_accepted(folder, tmp_path, order):
+    """Skin, brow, nose and mouth in parts as faces have them: no label above 13, and yet no 14 classes."""
+    numbers = {"bisenet": LABELS, "g_mask": G_MASK}[order]
+    inner = [numbers.index("skin")] * 27 + [
+        numbers.index(label) for label in ("nose", "nose", "u_lip", "l_lip", "mouth")
+    ]
+    assert read(folder, parsing_folder=save_maps(tmp_path / "maps", *inner), parsing_order=order)
+
+
+def test_single_maps_without_skin_are_named(folder, tmp_path):
+    maps = save_maps(tmp_path / "maps", 1, 17)
+    for name in ("003", "007"):
+        Image.fromarray(np.zeros((32, 32), np.uint8)).save(maps / f"{name}.png")
+    photos = PhotoFolder(folder, size=16, parsing_folder=maps)
+    store = write_store(tmp_path / "s", name="p", size=16, chunks=photos.chunks(), source=photos.source)
+    assert store.card["source"]["maps_without_skin"] == ["003.png", "007.png"]
+    photos.source["disjoint"] = prove_disjoint(photos.manifest, store.images, "refuse", "p")[1]
+    told = split_summary(FaceStore(store.path, store.images, None, store.index, {"source": photos.source}))
+    assert "label maps without skin: 2 (003.png, 007.png)" in told
+
+
+SPLIT_TABLE = "file,split\n" + "".join(
+    f"{k:03d}.png,{'Val ' if k < 3 else 'test' if k < 5 else 'train'}\n" for k in range(12)
+)
+
+
+@pytest.mark.parametrize(
+    ("splits", "train", "test", "told"),
+    [
+        (None, 7, 5, "as in the table (train is train, test is test, val is test)"),
+        (
+            {"train": "train", "val": "train", "test": "test"},
+            10,
+            2,
+            "as in the table (train is train, val is train, test",
+        ),
+        ({"train": "train", "val": "test", "test": "unused"}, 7, 3, "(train is train, val is test, test is unused)"),
+    ],
+)
+def test_what_each_split_of_a_table_becomes_is_chosen_and_told(folder, splits, train, test, told):
+    photos = PhotoFolder(folder, size=16, table=table(folder, SPLIT_TABLE), splits_become=splits)
+    assert (photos.count("train"), photos.count("test"), len(photos)) == (train, test, train + test)
+    assert told in photos.source["split"]["rule"]
+    val = (splits or {"val": "test"})["val"]
+    assert photos.source["split"]["of_the_table"]["val"] == {"becomes": val, "photos": 3}
+
+
+def test_splits_of_other_names_and_photos_of_an_unused_split(folder):
+    """CelebA's own list has 0, 1 and 2. What is not used need not be there, nor have attributes."""
+    text = "file,split,Hat\n000.png,0,1\n001.png,2,0\n002.png,1,-1\ngone.png,1,0\n"
+    with pytest.raises(
+        InputError, match=r"split of '000\.png' is '0'; allowed are 'train', .* \(the key splits may say"
+    ):
+        PhotoFolder(folder, size=16, table=table(folder, text))
+    become = {"0": "train", "1": "unused", "2": "test"}
+    _, rows, *_ = read(folder, table=table(folder, text), splits_become=become)
+    assert rows[["id", "split", "attr_Hat"]].to_numpy().tolist() == [["000.png", "train", 1], ["001.png", "test", 0]]
+    with pytest.raises(InputError, match="has no column split, and splits says what becomes"):
+        PhotoFolder(folder, size=16, table=table(folder, "file\n000.png\n"), splits_become=become)
 
 
 def test_split_by_identity_keeps_people_together_and_ignores_order(folder):
@@ -222,7 +359,7 @@ BAD_TABLES = {
     "file,identity\n000.png,1\n099.png,2\n": r"names '099\.png', which is not in",
     "file,identity\n000.png,1\n000.png,2\n": r"names '000\.png' more than once",
     "name,identity\n000.png,1\n": "no column of file names; allowed are file",
-    "file,split\n000.png,dev\n": r"split of '000\.png' is 'dev'; allowed are train, test",
+    "file,split\n000.png,dev\n": r"split of '000\.png' is 'dev'; allowed are 'train', 'test'",
     "file,Hat\n000.png,2\n": r"column 'Hat' is '2' for '000\.png'; attributes are 0/1 or -1/1",
     "file,Hat\n000.png,\n": r"column 'Hat' is '' for",
     "file,Hat\n000.png,0\n001.png,-1\n": "mixes 0 and -1",
@@ -249,7 +386,7 @@ def test_bad_parsing_maps(folder, tmp_path):
         PhotoFolder(folder, size=16, parsing_folder=maps)
     maps.mkdir()
     for k in range(11):
-        Image.fromarray(np.full((32, 32), k, np.uint8)).save(maps / f"{k:03d}.png")
+        Image.fromarray(np.full((32, 32), (1, 17)[k % 2], np.uint8)).save(maps / f"{k:03d}.png")
     with pytest.raises(InputError, match=r"photo '011\.png' has no parsing map"):
         PhotoFolder(folder, size=16, parsing_folder=maps)
     Image.fromarray(np.full((32, 32), 19, np.uint8)).save(maps / "011.png")

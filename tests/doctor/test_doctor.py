@@ -227,6 +227,33 @@ def test_photos_are_counted(here):
     assert (images["celebahq"].train, images["celebahq"].test) == (45, 4)
 
 
+def test_photos_that_cannot_be_read_are_missed_by_name(here):
+    photos(here / "mine", 10)
+    photos(here / "mine" / "@eaDir", 30)
+    (here / "mine" / "10.jpg").symlink_to(here / "gone")
+    (here / "mine" / "album").symlink_to(here / "unmounted")
+    mine = {"source": "photos", "folder": "mine", "train": None, "test": None}
+    (finding,), images = faces(change("data.celebahq", **mine))
+    assert finding.state == MISSING and not images
+    assert finding.text == "photo mine/10.jpg cannot be read (a link to nothing; the first of 2 such photos)"
+    (finding,), images = faces(change("data.celebahq", skip_corrupt=True, **mine))
+    assert finding.text == "12 photos in mine, 2 of them unreadable: 9 + 1, too few for training and testing"
+    assert images["celebahq"].train == 9
+
+
+def test_what_each_split_becomes_is_told(here):
+    photos(here / "mine", 8)
+    rows = "".join(f"{k}.jpg,{'train' if k < 3 else 'val' if k < 6 else 'test'}\n" for k in range(8))
+    (here / "mine.csv").write_text(f"file,split\n{rows}")
+    mine = {"source": "photos", "folder": "mine", "table": "mine.csv", "train": None, "test": None}
+    (finding,), _ = faces(change("data.celebahq", **mine))
+    assert finding.text == "8 photos in mine, 8 of them in mine.csv: 3 + 5 (val is test)"
+    (finding,), _ = faces(change("data.celebahq", splits={"train": "train", "val": "train", "test": "test"}, **mine))
+    assert finding.text.endswith(": 6 + 2 (val is train)")
+    (finding,), _ = faces(change("data.celebahq", splits={"train": "train", "test": "test"}, **mine))
+    assert finding.state == MISSING and "is 'val'; allowed are 'train', 'test'" in finding.text
+
+
 def test_doctor_and_prepare_want_as_many_photos(here):
     photos(here / "mine", 6)
     parameters = change("data.celebahq", source="photos", folder="mine", table="mine.csv", train=None, test=None)
@@ -281,12 +308,28 @@ def test_parsing_maps(here):
     assert finding.state == MISSING and "parsing maps maps does not exist" in finding.text
     (here / "maps").mkdir()
     for k in range(19):
-        (here / "maps" / f"{k}.png").write_bytes(b"")
+        labels(here / "maps" / f"{k}.png", 1, 17)
     (finding,), _ = faces(parameters, "parsing")
     assert finding.state == MISSING and "'9.jpg'" not in finding.text and "'19.jpg' has no parsing map" in finding.text
-    (here / "maps" / "19.png").write_bytes(b"")
+    labels(here / "maps" / "19.png", 0)
     (finding,), _ = faces(parameters, "parsing")
     assert finding.state == OK and "with parsing maps in maps" in finding.text
+    for k in range(20):
+        labels(here / "maps" / f"{k}.png", 0)
+    (finding,), _ = faces(parameters, "parsing")
+    assert finding.state == MISSING and finding.text == (
+        "none of 20 parsing maps in maps shows skin (label 1); the labels in them are 0"
+    )
+
+
+def labels(path: Path, *values: int) -> None:
+    """A label map in stripes of these labels."""
+    from PIL import Image
+
+    picture = Image.new("L", (24, 8 * len(values)))
+    for k, value in enumerate(values):
+        picture.paste(value, (0, 8 * k, 24, 8 * k + 8))
+    picture.save(path)
 
 
 def test_what_a_training_reads_beside_images_has_to_be_there(here):

@@ -207,6 +207,14 @@ FAULTS = {
     "a file among the folders": (lambda f: (f / "00001_hat.png").write_text(""), "00001_hat.png is a file; masks are"),
     "another size": (lambda f: mask(f / "0/00002_hat.png", slice(3), side=16), "00002_hat.png is 16x16, not 24x24"),
     "a damaged mask": (lambda f: (f / "0/00002_hat.png").write_bytes(b"no"), "00002_hat.png cannot be read"),
+    "a mask of 16 bits": (
+        lambda f: Image.fromarray(np.full((SIDE, SIDE), 200, np.uint16)).save(f / "0/00002_hat.png"),
+        "00002_hat.png has mode I;16, more than 8 bits",
+    ),
+    "a part in alpha": (
+        lambda f: Image.new("RGBA", (SIDE, SIDE)).save(f / "0/00002_hat.png"),
+        "00002_hat.png is transparent in places",
+    ),
     "a mask cut off": (
         lambda f: (f / "0/00002_cloth.png").write_bytes((f / "0/00002_cloth.png").read_bytes()[:60]),
         "00002_cloth.png cannot be read",

@@ -68,6 +68,15 @@ def test_the_last_of_a_folder_are_for_testing(tmp_path):
     (tmp_path / "f.csv").unlink()
     with pytest.raises(InputError, match="has 3 images; its last 3"):
         write_split(dataclasses.replace(table, last_are_test=3), tmp_path)
+    for name in (".thumbnails/00.png", "@eaDir/x.png", ".hidden.png"):
+        (tmp_path / "f" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "f" / name).touch()
+    assert write_split(table, tmp_path).read_text().count("png") == 3, "hidden files are no part of a set"
+    (tmp_path / "f.csv").unlink()
+    (tmp_path / "f" / "01" / "03.png").symlink_to(tmp_path / "gone")
+    with pytest.raises(InputError, match=r"photo .*03\.png cannot be read \(a link to nothing\)"):
+        write_split(table, tmp_path)
+    assert not (tmp_path / "f.csv").exists()
 
 
 def test_a_folder_that_only_a_person_can_fill(tmp_path):

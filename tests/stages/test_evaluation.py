@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from replication.config import parameters_of
+from replication.data.settings import Photos
+from replication.data.store import FaceStore
 from replication.errors import InputError
 from replication.profile_files import profile_text
 from replication.stages import evaluation
+from replication.stages.evaluation import about_faces
 from replication.yaml_files import parse_yaml
 
 
@@ -48,6 +53,15 @@ def test_features_come_from_a_network_that_describes_pictures(content, monkeypat
     sentence = rf"^evaluation\.features: the network of run '{name}' describes no pictures by vectors$"
     with pytest.raises(InputError, match=sentence):
         evaluation._features(changed(parameters_of(content), "evaluation", features=name), "cpu")
+
+
+def test_the_filter_of_photos_is_kept_with_the_numbers():
+    def about(source: dict) -> dict:
+        faces = FaceStore(Path("s"), np.zeros(0), None, pd.DataFrame(), {"source": source})
+        return about_faces(Photos(title="p", folder="f"), faces)
+
+    assert about({"kind": "drawn faces"}) == {"dataset_title": "p", "dataset_source": "photos"}
+    assert about({"resize_filter": "box"})["resize_filter"] == "box"
 
 
 def measured(seed: int, value: float, left_out: dict[str, str] | None = None) -> dict:

@@ -62,6 +62,19 @@ def test_a_single_test_image_is_refused_before_work_is_done(photos, dataset):
         of(dataset, {"source": "drawn", "distribution": "ffhq", "train": 4, "test": 1})
 
 
+def test_splits_and_the_filter_are_chosen_in_the_parameters(photos, capsys):
+    Path("val.csv").write_text("file,split\n0.png,test\n1.png,train\n2.png,val\n3.png,test\n4.png,extra\n")
+    with pytest.raises(InputError, match=r"split of '4\.png' is 'extra'; allowed are 'train', 'test', 'val'"):
+        faces_stage.prepare_faces(of("celebahq", photos | {"table": "val.csv"}), "celebahq")
+    become = {"train": "train", "val": "train", "test": "test", "extra": "unused"}
+    chosen = photos | {"table": "val.csv", "splits": become, "resize": "box"}
+    store = faces_stage.prepare_faces(of("celebahq", chosen), "celebahq")
+    assert store.card["splits"] == {"train": 2, "test": 2}
+    told = capsys.readouterr().out
+    assert "as in the table (train is train, val is train, test is test, extra is unused): 2 train, 2 test" in told
+    assert "filter of resizing: box (Pillow, antialiased)" in told
+
+
 def test_a_skipped_photo_is_no_test_image(photos):
     Path("photos/3.png").write_bytes(b"no image")
     Path("two.csv").write_text("file,split\n0.png,test\n1.png,train\n2.png,train\n3.png,test\n")

@@ -28,6 +28,7 @@ _FIELDS = {
     "steps": "Training steps",
     "seed": "Seed",
     "features": "Fréchet features",
+    "resize_filter": "Filter of resizing",
     "code": "Code",
     "note": "Note on the profile",
 }
@@ -157,6 +158,8 @@ def _groups(records: Mapping[str, Mapping[str, Any]], field: str) -> list[tuple[
 
 
 def _describe(records: Mapping[str, Mapping[str, Any]], field: str) -> str:
+    if field == "resize_filter":  # only photos are resized
+        records = {name: record for name, record in records.items() if field in record}
     groups = _groups(records, field)
     if len(groups) == 1:
         return _value(field, groups[0][0], records)

@@ -24,6 +24,19 @@ def test_data_sets_are_named_with_the_role_they_play(file_of):
     assert dict(conditions_of({"full": made_by(file_of("full", **paper))}).items)["Data set"] == "CelebA-HQ"
 
 
+def test_the_filter_that_made_photos_small_stands_beside_the_features(file_of):
+    """A Fréchet distance depends on it; drawn faces have none."""
+    assert "Filter of resizing" not in dict(conditions_of(records(file_of)).items)
+    box = {"resize_filter": "box (Pillow, antialiased)"}
+    labels = [label for label, _ in conditions_of(records(file_of, full=box)).items]
+    assert labels.index("Filter of resizing") == labels.index("Fréchet features") + 1
+    merged = conditions_of(records(file_of, full=box))
+    assert dict(merged.items)["Filter of resizing"] == "box (Pillow, antialiased)"
+    assert "filter of resizing: box (Pillow, antialiased)" in merged.line()
+    two = conditions_of(records(file_of, full=box, full_ffhq={"resize_filter": "resized elsewhere, filter unknown"}))
+    assert dict(two.items)["Filter of resizing"].endswith("resized elsewhere, filter unknown for full_ffhq")
+
+
 def test_code_is_named_and_stays_out_of_captions(file_of):
     merged = conditions_of(records(file_of, full_ffhq={"code": "ffff"}))
     assert dict(merged.items)["Code"] == "0123456789ab; ffff for full_ffhq"
