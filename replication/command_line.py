@@ -72,6 +72,8 @@ def parser() -> argparse.ArgumentParser:
     option = "of the system's panels, such as patch 12"
     one.add_argument("-o", "--option", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help=option)
     one.add_argument("--out", metavar="FOLDER", help="where the pictures go (inspected/RUN)")
+    text = "the numbers of all runs, a table for each size of hole (`dvc metrics show` is too wide to be read)"
+    verb("metrics", text).add_argument("run", nargs="*", help="only of these runs")
     text = "which results changed between two git revisions by more than chance; exit code 1 if any got worse"
     one = verb("diff", text)
     one.add_argument("old", nargs="?", default="HEAD", metavar="A", help="a git revision (HEAD)")

@@ -230,6 +230,13 @@ def inspect(arguments: argparse.Namespace) -> None:
     print(*write_inspection(inside, Path(arguments.out or f"inspected/{arguments.run}")), sep="\n")
 
 
+def metrics(arguments: argparse.Namespace) -> None:
+    """The numbers of all runs, or of some."""
+    from replication.stages.measured import numbers
+
+    print(numbers(arguments.run), end="")
+
+
 def diff(arguments: argparse.Namespace) -> int:
     """What changed between two revisions by more than chance."""
     from replication.history.comparison import report_diff

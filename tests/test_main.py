@@ -11,7 +11,19 @@ from replication import verbs
 from replication.__main__ import main
 
 VERBS = ["profile", "pipeline", "sources", "download", "doctor", "data", "masks", "train", "part", "evaluate", "tables"]
-VERBS += ["figures", "costs", "plots", "claims", "site", "inspect", "diff", "compare-losses", "provenance", "execute"]
+VERBS += [
+    "figures",
+    "costs",
+    "plots",
+    "claims",
+    "site",
+    "inspect",
+    "metrics",
+    "diff",
+    "compare-losses",
+    "provenance",
+    "execute",
+]
 
 
 @pytest.fixture(autouse=True)

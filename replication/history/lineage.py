@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ _AS_WRITTEN = "as its stage wrote it"
 
 
 def lineage(path: str | Path, root: str | Path = ".") -> str:
-    """The story of one output of the pipeline, in lines.
+    """The story of one output of the pipeline, in lines of at most 120 columns.
 
     First the file and whether it is still what its stage wrote (by dvc.lock); then the stage: command, commit, time,
     versions, parameters, and inputs that have changed since; then every stage before it, each once, indented below
@@ -61,7 +63,16 @@ def lineage(path: str | Path, root: str | Path = ".") -> str:
     before = _ancestry(stage, stages, root, {stage.name}, 0)
     if before:
         lines += ["", "made from", *before]
-    return "\n".join(lines)
+    return "\n".join(_fitted(line) for line in lines)
+
+
+def _fitted(line: str) -> str:
+    """A line of the story in at most 120 columns; what is over stands below, behind the title or the indent."""
+    titled = re.match(r"  [a-z ]{10}  (?=\S)", line)
+    indent = len(titled[0]) if titled else len(line) - len(line.lstrip()) + 4
+    # A path or a command's word is never broken: it is there to be copied.
+    whole = textwrap.wrap(line, 120, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(whole)
 
 
 def _ancestry(stage: Stage, stages: dict[str, Stage], root: Path, told: set[str], depth: int) -> list[str]:
@@ -82,7 +93,7 @@ def _ancestry(stage: Stage, stages: dict[str, Stage], root: Path, told: set[str]
         told.add(name)
         text = "no record"
         if record is not None:
-            text = f"commit {record['commit']}, {record['started'][:16].replace('T', ' ')}, inputs "
+            text = f"commit {record['commit'].partition(':')[0]}, {record['started'][:16].replace('T', ' ')}, inputs "
             text += record["inputs_digest"]
             if changes := _changes(record, root):
                 more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""

@@ -1,18 +1,21 @@
-"""The metrics files of the runs of the parameters, which every report begins with."""
+"""The metrics files: those of the parameters' runs, with which every report begins, and all as text."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from replication import paths
 from replication.errors import InputError
 from replication.evaluation.protocol import VERSION
+from replication.json_files import read_object
+from replication.reporting.measured_values import measured_values
 from replication.reporting.placement import check_runs
 from replication.reporting.tables.conditions import conditions_of, made_by
 from replication.reporting.tables.results import load_metrics
+from replication.settings import hint
 
 if TYPE_CHECKING:
     from replication.config import Parameters
@@ -91,3 +94,17 @@ def subtitle(parameters: Parameters, runs: Iterable[str]) -> str:
     """One line that says what was run, for a figure that shows these runs."""
     shown = set(runs)
     return conditions_of({name: one for name, one in measured(parameters).items() if name in shown}).line()
+
+
+def numbers(runs: Sequence[str] = ()) -> str:
+    """The numbers of these runs as text, or of all that have a metrics file, in the parameters or not.
+
+    Raises:
+        InputError: nothing was measured, or not this run, or a file is no JSON object.
+    """
+    files = {path.stem: path for path in sorted(paths.METRICS.glob("*.json"))}
+    if not files:
+        raise InputError(f"{paths.METRICS} holds no metrics file; `make repro` measures")
+    if strange := [run for run in runs if run not in files]:
+        raise InputError(f"{strange[0]!r} has no metrics file in {paths.METRICS}{hint(strange[0], list(files))}")
+    return measured_values({run: read_object(files[run]) for run in runs or files})

@@ -165,3 +165,21 @@ def test_what_cannot_be_told_is_refused(checkout):
     records.record_path("count").unlink()
     with pytest.raises(InputError, match="its stage count has no record here"):
         lineage("reports/total.txt")
+
+
+def test_the_story_fits_a_terminal(checkout):
+    """Commands, versions and parameters are long; what has to be copied is not broken."""
+    long = "a_folder_with_a_rather_long_name/" * 4 + "file.txt"
+    (checkout / "dvc.yaml").write_text(
+        DVC_YAML.replace("python draw.py", f"python draw.py --from {long} --to {long}").replace(
+            "params: [size]", "params: [size, words]"
+        )
+    )
+    (checkout / "params.yaml").write_text(f"size: 64\nwords: {['many', 'words'] * 20}\n")
+    run("draw")
+    story = lineage("faces/a")
+    assert all(len(line) <= 120 or long in line for line in story.splitlines())
+    lines = [line for line in story.splitlines() if line.strip() == long]
+    assert lines and all(line.startswith(" " * 14) for line in lines)
+    assert " ".join(story.split()).count(f"python draw.py --from {long} --to {long}") == 1
+    assert "scikit-image" in story and "pytorch-fid" in story

@@ -120,3 +120,13 @@ def test_stages_show_their_own_results(built):
     for name in ("full", "pconv"):
         assert completion_panel(built.parameters, name).axes
         assert metric_spread(name).axes and worst_panel(built.parameters, name).axes
+
+
+def test_the_numbers_of_all_runs_or_of_some(own, capsys):
+    assert main(["metrics"]) == 0
+    text = capsys.readouterr().out
+    assert all(f"\n{path.stem} " in text for path in paths.METRICS.glob("*.json"))
+    run = next(paths.METRICS.glob("*.json")).stem
+    assert main(["metrics", run]) == 0 and f"\n{run} " in capsys.readouterr().out
+    assert main(["metrics", f"{run}x"]) == 2
+    assert f"'{run}x' has no metrics file in reports/metrics; did you mean '{run}'?" in capsys.readouterr().err
