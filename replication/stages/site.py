@@ -27,7 +27,7 @@ def write_site(parameters: Parameters) -> Path:
     Raises:
         InputError: a result or reports/claims.csv cannot be used; the sentence says what makes it anew.
     """
-    metrics, differences = measured(parameters), Samples().difference
+    metrics, differences = measured(parameters), Samples().change
     tables = [table for paper in papers_with_tables() for table in paper_tables(paper, metrics, differences)]
     claims = []
     if paths.CLAIMS.is_file():
