@@ -22,6 +22,7 @@ from replication.evaluation.sample import FRECHET, Sample
 from replication.evaluation.verdicts import Change, Judgement, judge
 from replication.history.cached_results import buckets, same_number
 from replication.history.revisions import MissingResults, Revision, in_one_layout, made_by, open_revision
+from replication.reporting.changes.formats import to_markdown, to_text
 from replication.reporting.changes.page import to_page
 from replication.reporting.changes.rows import (
     ABSENT,
@@ -29,8 +30,6 @@ from replication.reporting.changes.rows import (
     Origin,
     RevisionChanges,
     Row,
-    to_markdown,
-    to_text,
     value_text,
 )
 

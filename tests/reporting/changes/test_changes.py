@@ -9,6 +9,7 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 from replication.evaluation.verdicts import Judgement, Standing
+from replication.reporting.changes.formats import to_markdown, to_text
 from replication.reporting.changes.page import to_page
 from replication.reporting.changes.rows import (
     ABSENT,
@@ -19,8 +20,6 @@ from replication.reporting.changes.rows import (
     RevisionChanges,
     Row,
     grouped,
-    to_markdown,
-    to_text,
 )
 
 WITHIN, ONCE = Judgement(Standing.WITHIN_CHANCE, 1.0), Judgement(Standing.ONE_TRAINING, 0.001)
