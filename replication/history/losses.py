@@ -145,7 +145,8 @@ def compare(
 ) -> list[str]:
     """One sentence for each training that differs: where first, and both values.
 
-    tolerance: relative, of the larger value; 0 asks for the same number to the last digit. names: of the two sides.
+    A column that only `b`, the newer, has is a scalar that was not recorded before, and no difference; one that it lost
+    is. tolerance: relative, of the larger value; 0 asks for the same number to the last digit. names: of the two sides.
     """
     sentences = []
     for training in [*a, *(name for name in b if name not in a)]:
@@ -160,9 +161,8 @@ def _first_difference(
     a: Mapping[str, Sequence[Any]], b: Mapping[str, Sequence[Any]], tolerance: float, names: tuple[str, str]
 ) -> str:
     """The first step and column in which two trainings differ, in words; empty if they do not."""
-    for one, other, name in ((a, b, names[0]), (b, a, names[1])):
-        if alone := [column for column in one if column not in other]:
-            return f"column {alone[0]} only in {name}"
+    if lost := [column for column in a if column not in b]:
+        return f"column {lost[0]} only in {names[0]}"
     for row, (step, other) in enumerate(zip(a["step"], b["step"], strict=False)):
         if step != other:
             return f"recorded at step {step} in {names[0]}, at step {other} in {names[1]}"

@@ -76,13 +76,21 @@ def test_the_file_holds_what_was_read_and_how_it_was_rounded(tmp_path):
         ({"lr": [1e-5, None, 1.0]}, "step 1, lr: 9.999999747378752e-06 in A, 1e-05 in B"),
         ({"lr": [9.999999747378752e-06, 0.0, 1.0]}, "step 2, lr: no number in A, 0.0 in B"),
         ({"step": [1, 2, 4]}, "recorded at step 3 in A, at step 4 in B"),
-        ({"style": [1, 2, 3]}, "column style only in B"),
+        ({"style": [1, 2, 3]}, None),  # a scalar that was not recorded before
         ({"step": [1, 2], "loss": [0.1, 0.1 + 0.2], "lr": LOSSES["lr"][:2]}, "3 recorded steps in A, 2 in B"),
     ],
 )
 def test_the_first_difference_of_a_training_is_told(change, sentence):
     found = compare({"wide": LOSSES}, {"wide": LOSSES | change}, names=("A", "B"))
     assert found == ([] if sentence is None else [f"wide: {sentence}"])
+
+
+def test_a_column_that_was_lost_is_a_difference():
+    more = LOSSES | {"style": [1, 2, 3]}
+    assert compare({"wide": more}, {"wide": LOSSES}, names=("A", "B")) == ["wide: column style only in A"]
+    assert compare({"wide": LOSSES}, {"wide": more | {"loss": [0.1, 0.3, 5e-324]}}, names=("A", "B")) == [
+        "wide: step 2, loss: 0.30000000000000004 in A, 0.3 in B"
+    ]
 
 
 def test_one_sentence_for_each_training_that_differs():
