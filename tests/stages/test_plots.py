@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from types import SimpleNamespace
 
 import pandas as pd
@@ -16,6 +17,7 @@ from replication.stages.plots import write_plots
 RUNS = ("mine", "full")
 PARTS = SimpleNamespace(run_parts=[SimpleNamespace(name="encoder"), SimpleNamespace(name="network")])
 PARAMETERS = SimpleNamespace(
+    profile="demo",
     run_names=lambda: [*RUNS, "absent"],
     measured_runs=lambda: [],
     method_of=lambda run: PARTS,
@@ -46,6 +48,9 @@ def test_an_added_run_is_in_plots_and_curves_and_one_that_left_is_not(checkout):
     assert list(dict.fromkeys(table.run)) == list(RUNS)  # in the order of the parameters
     assert written[-2:] == ["reports/figures/curves/mdrnet_encoder.png", "reports/figures/curves/mdrnet.png"]
     assert read_description(paths.FIGURES / "curves" / "mdrnet.png")["title"] == "Training curves: MDRNets"
+    words = read_description(paths.FIGURES / "curves" / "mdrnet.png")
+    assert re.fullmatch(r"[A-Z].{20,}[a-z]\.", words["caption"]) and words["alt"].endswith(".")
+    assert (paths.FIGURES / "curves" / "mdrnet.svg").read_bytes().startswith(b"<?xml")
     assert pd.read_csv(paths.PLOTS / "PSNR.csv").empty  # nothing was measured yet
 
 

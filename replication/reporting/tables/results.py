@@ -154,7 +154,9 @@ class ResultTable:
             else:
                 rows.append(key | measured | paper)
         table = pd.DataFrame(rows, columns=list(CSV_COLUMNS)).assign(table=self.layout.number)
-        return table.astype({"images": "Int64", "seeds": "Int64"}).to_csv(index=False, lineterminator="\n")
+        table = table.astype({"images": "Int64", "seeds": "Int64"})
+        # More digits mean nothing, and the last ones depend on the number of threads.
+        return table.to_csv(index=False, lineterminator="\n", float_format="%.8g")
 
     def _conditions(self, run: str, ratio: str) -> dict[str, Any]:
         """How many images and trainings are behind a number, on what it was measured; empty without a run."""

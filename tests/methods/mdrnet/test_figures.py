@@ -112,3 +112,24 @@ def test_drawing_imports_no_torch():
     imports = "; ".join(f"import replication.methods.mdrnet.{module}" for module in modules)
     code = f"{imports}; import sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_what_is_coloured_by_value_has_a_scale(network, coordination):
+    said = [text.get_text() for text in correlation_diagram(network).axes[0].texts]
+    attention = network["attention"].max()
+    assert (
+        "log" in said and f"{attention:.2g}" in said and said.count("0") >= 2
+    )  # attention; one patch's; what is added
+    figure = coordination_diagram(coordination)
+    said = [text.get_text() for text in figure.axes[0].texts]
+    assert {"pooled features", "intra similarity", "inter similarity"} <= {*said}
+    valid = coordination["intra_valid"].astype(bool)
+    gap = np.abs(coordination["intra_real"] - coordination["intra_inpainted"])[valid]
+    assert {f"{gap.min():.2g}", f"{gap.max():.2g}"} <= {*said}
+    said = [text.get_text() for text in network_diagram(network).axes[0].texts]
+    assert "read weights" in said and "$Q$, $V$, reads" in said
+
+
+def test_a_decibel_has_a_name(network):
+    said = [text.get_text() for text in network_diagram(network).axes[0].texts if "dB" in text.get_text()]
+    assert said and all("PSNR" in words for words in said)

@@ -6,11 +6,13 @@ import pytest
 from replication.drawing import style
 from replication.errors import InputError
 from replication.methods.mdrnet import memory_panels, panels
+from replication.methods.mdrnet.dataflow_figure import network_diagram
 from replication.methods.mdrnet.memory_panels import entropy, lowest_entropy, read_bounds
+from replication.methods.mdrnet.tensors import lost_classes
 
 PANELS = {
-    "overview_panel": {"image", "mask", "coarse", "labels", "refined", "completed"},
-    "memory_panel": {"weights", "queries_present"},
+    "overview_panel": {"image", "mask", "coarse", "labels", "labels_grid", "refined", "completed"},
+    "memory_panel": {"weights", "queries_present", "labels", "labels_grid"},
     "slot_usage_panel": {"hits"},
     "correlation_panel": {"image", "mask", "completed", "mask_grid", "attention"},
     "spade_panel": {
@@ -91,3 +93,24 @@ def test_faces_without_holes_or_all_hole_are_drawn(network, hole):
 def test_a_patch_outside_the_grid_is_refused(network):
     with pytest.raises(InputError, match="patch 64"):
         panels.correlation_panel(network, patch=64)
+
+
+def test_a_region_too_small_for_the_feature_grid_is_called_so_in_every_panel(network):
+    """The map of every pixel has it, that of every second pixel has not: the panels must not contradict each other."""
+    brow, eye, lip = 2, 5, 7
+    network["labels"] = np.ones((32, 32), np.uint8)
+    network["labels"][9, 5:9] = brow
+    network["labels"][20:24, 8:12] = lip
+    network["labels_grid"] = network["labels"][::2, ::2]
+    network["queries_present"] = np.isin(np.arange(14), np.unique(network["labels_grid"])).astype(np.uint8)
+    assert lost_classes(network["labels"], network["labels_grid"]) == {brow}
+
+    legend = [text.get_text() for text in panels.overview_panel(network).legends[0].get_texts()]
+    assert legend == ["skin", "left brow *", "upper lip", "* too small for the feature grid"]
+
+    texts = memory_panels.memory_panel(network).axes[0].texts
+    said = {round(text.get_position()[1]): text.get_text() for text in texts}
+    assert said[brow] == "too small for the feature grid" and said[eye] == "not in the image" and lip not in said
+
+    drawn = [text.get_text() for text in network_diagram(network).axes[0].texts]
+    assert "left brow *" in drawn and "upper lip" in drawn and "* too small for the feature grid" in drawn
