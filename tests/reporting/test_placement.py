@@ -50,7 +50,7 @@ def test_rows_of_the_systems_are_printed_ones():
     }
     # The controls, which no paper prints, stand behind the modules and the memories that they are of.
     assert {row[0]: row[2] for row in rows if row not in printed} == {
-        2: "both act: T=0.1 and cosine",
+        2: "T=0.1 and cosine attention",
         4: "m=128 random start",
     }
     assert [run for row, run in rows.items() if row not in printed] == [

@@ -1,4 +1,4 @@
-"""Whether DMM and MCM act, in sentences for tables: from how widely their weights are spread, as `spread` measures it.
+"""Whether DMM and MCM choose anything, in sentences for tables: from what `spread` measures of their weights.
 
 Imports no torch: tables are made from result files.
 """
@@ -32,14 +32,15 @@ def sentences(runs: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[str
             means = [(bucket[numbers], bucket[all_of_them]) for bucket in buckets.values() if numbers in bucket]
             if means:
                 effective, available = (fmean(values) for values in zip(*means, strict=True))
-                verdict = "inert" if is_inert(effective, available) else "acts"
+                verdict = "inert" if is_inert(effective, available) else "chooses"
                 words.append(f"{row} {effective:.1f} of {available:g} ({verdict})")
         if words:
             found.append(f"{what} spreads over so many {unit}: {'; '.join(words)}.")
     if found:
         found.append(
             "Effective numbers, exp(entropy of the weights), mean over what reaches into the hole and over all test "
-            f"pairs; inert: above {INERT:.0%} of all, so that what is read hardly depends on what is asked."
+            f"pairs; inert: above {INERT:.0%} of all, so that what is read hardly depends on what is asked. Whether a "
+            "choice changes the pictures is told by the controls, which choose nothing."
         )
     return found
 

@@ -86,11 +86,11 @@ def test_sentences_name_each_row_and_say_what_is_inert():
     said = inertness.sentences({"Full": full, "w/o MREM": told(115.2), "sharp": told(40.0, 31.26)})
     assert said[0] == (
         "A memory read (equation 4) spreads over so many slots: Full 126.0 of 128 (inert); "
-        "w/o MREM 115.2 of 128 (acts); sharp 40.0 of 128 (acts)."
+        "w/o MREM 115.2 of 128 (chooses); sharp 40.0 of 128 (chooses)."
     )
     assert said[1] == (
         "A patch's attention (section 3.3) spreads over so many patches: Full 255.0 of 256 (inert); "
-        "sharp 31.3 of 256 (acts)."
+        "sharp 31.3 of 256 (chooses)."
     )
     assert "inert: above 90% of all" in said[2] and len(said) == 3
     assert inertness.sentences({}) == inertness.sentences({"no module": {"1-20%": {}}}) == []

@@ -39,9 +39,9 @@ def test_both_tables_of_the_modules_say_what_is_inert(measured):
     modules, memory = (notes(build(number, measured)) for number in (2, 4))
     assert modules[0] == (
         "A memory read (equation 4) spreads over so many slots: Full 126.4 of 128 (inert); class-mean reads 128.0 of "
-        "128 (inert); both act: T=0.1 and cosine 4.1 of 128 (acts)."
+        "128 (inert); T=0.1 and cosine attention 4.1 of 128 (chooses)."
     )
-    assert modules[1].count("(inert)") == 2 and "cosine 96.4 of 256 (acts)" in modules[1]
+    assert modules[1].count("(inert)") == 2 and "cosine attention 96.4 of 256 (chooses)" in modules[1]
     assert "disentangled m=128 126.4 of 128 (inert)" in memory[0] and "acting" not in memory[0]
     assert "m=128 class-mean reads 128.0 of 128 (inert)" in memory[0]
 
