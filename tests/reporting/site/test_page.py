@@ -64,7 +64,7 @@ def reports(tmp_path, metrics, metrics_folder):
     for name in ("showface/figure5", "showface/figure1", "curves/mdrnet"):
         path = tmp_path / "figures" / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        style.save_figure(drawing(), path, title=f"<{name}>", caption="a & <b>", alt='say "hi"')
+        style.save_figure(drawing(), path, title=f"<{name}>", caption="a & <b>.", alt='say "hi"')
     (tmp_path / "notebooks" / "evaluate").mkdir(parents=True)
     (tmp_path / "notebooks" / "evaluate" / "a & #1.html").write_text("x")
     for table in paper_tables("showface", metrics):
