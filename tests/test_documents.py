@@ -22,7 +22,7 @@ from replication.yaml_files import parse_yaml
 ROOT = Path(__file__).parents[1]
 WRITTEN = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *sorted(ROOT.glob("docs/*.md"))]
 """Of the package's own documents; those of systems and papers stand in their folders."""
-DOCUMENTS = [*WRITTEN, ROOT / "data/README.md", ROOT / "benchmarks/README.md"]
+DOCUMENTS = [*WRITTEN, ROOT / "data/README.md", ROOT / "benchmarks/README.md", ROOT / "findings/README.md"]
 RUN_VERBS = {"train", "evaluate", "inspect"}
 """Verbs whose first argument is a run."""
 FENCED = re.compile(r"^```\w*\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
