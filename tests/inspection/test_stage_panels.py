@@ -117,7 +117,7 @@ def test_the_worst_kept_samples_come_first_with_their_own_faces_and_holes(p, mea
         hole = stage_panels.MaskStore.open(paths.masks("celebahq")).test[line.mask_row]
         assert (truth.image == faces[line.image_row]).all()
         assert (masked.image == masked_input(np.asarray(truth.image), np.asarray(hole))).all()
-        assert completed.note == f"{line.PSNR:.1f} dB" and (completed.image == 128).all()
+        assert completed.note == f"PSNR {line.PSNR:.1f} dB" and (completed.image == 128).all()
     assert isinstance(own, pd.DataFrame) and len(own) == 4
 
 

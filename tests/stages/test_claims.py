@@ -20,6 +20,7 @@ from replication.papers import PAPERS, load_claims
 from replication.reporting.claims.judging import DRAWS, read_claims_csv
 from replication.reporting.tables.results import load_metrics
 from replication.stages import claims as stage
+from replication.stages.samples import Samples
 from replication.stages.site import write_site
 from replication.stages.tables import table_fragments, write_tables
 
@@ -74,7 +75,8 @@ def evaluated(name: str, worse: float) -> None:
     metrics["made_by"] = [
         {
             "profile": "demo", "comparable": False, "dataset": "celebahq", "dataset_title": "drawn faces",
-            "image_size": 64, "features": "FD (test)", "steps": 5, "pairs": "abc", "weights_sha256": name,
+            "image_size": 64, "images_per_bucket": N, "seeds": [0],
+            "features": "FD (test)", "steps": 5, "pairs": "abc", "weights_sha256": name,
             "protocol": {"version": VERSION},
         }
     ]  # fmt: skip
@@ -100,7 +102,7 @@ def test_claims_are_written_and_shown(checkout):
     assert path == paths.CLAIMS
     claims = read_claims_csv(path).set_index("id")
     assert len(claims) == sum(len(load_claims(paper)) for paper in PAPERS)
-    assert (claims.verdict["C14"], claims.probability["C14"]) == ("supported", 1.0)
+    assert (claims.verdict["C14"], claims.probability["C14"], claims.direction["C14"]) == ("one training", 1.0, "same")
     assert "run no_mrem_no_dmm was not measured" in claims.measured_evidence["C12"]
     # A run of the parameters that has no metrics file is missing like any other.
     assert "run no_inter was not measured" in claims.measured_evidence["C16"]
@@ -118,7 +120,7 @@ def test_runs_that_left_the_parameters_are_not_judged(checkout):
 
 def test_draws_are_joint_and_many(checkout):
     metrics = load_metrics(paths.METRICS, {"full", "no_mrem"})
-    draws = stage.claim_draws(metrics)
+    draws = stage.claim_draws(metrics, Samples())
     assert set(draws) == {(e, b, k) for e in metrics for b in BUCKETS for k in ("L1_percent", "FD", "PSNR", "SSIM")}
     assert all(values.shape == (DRAWS,) for values in draws.values())
     # The same images are drawn for both runs and for all metrics of a bucket.

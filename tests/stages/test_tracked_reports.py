@@ -37,6 +37,7 @@ OTHERS = {
     "execute": "what its notebook writes, by the functions of these verbs",
     "inspect": "inspected, which git does not have",
     "masks": "data, which git does not have",
+    "metrics": "nothing",
     "part": "data, which git does not have",
     "pipeline": "what follows from the declarations alone",
     "profile": "params.yaml; an edited one is kept",

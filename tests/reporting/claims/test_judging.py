@@ -313,6 +313,7 @@ def test_a_perfect_replication_gets_the_papers_own_answers(monkeypatch, file_of)
     run = table[~recorded.kind.isin(["print", "count"])]
     assert len(run) == 23
     expected = recorded.holds_in_paper[run.index].map({True: "supported", False: "contradicted"})
+    expected["C19"] = "not resolved"  # 11 of 12 cells hold; the twelfth prints a tie, which refutes nothing for good
     assert run.verdict.to_list() == expected.to_list()
     assert set(run.probability) == {0.0, 1.0} and run.comparable.all()
     assert (run.measured_evidence.str.split(" Taken").str[0] == run.paper_evidence.str.split(" Taken").str[0]).all()
