@@ -119,7 +119,7 @@ def test_what_was_not_prepared_is_named(capsys):
     main(["profile", "smoke"])
     capsys.readouterr()
     assert "celebahq" in refused(capsys, "train", "pconv")
-    assert "face store data/prepared/celebahq does not exist" in refused(capsys, "evaluate", "full")
+    assert "network of 'full' has not been trained yet" in refused(capsys, "evaluate", "full")
 
 
 def test_a_notebook_that_does_not_exist(capsys):

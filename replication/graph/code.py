@@ -65,7 +65,8 @@ def sources() -> dict[str, tuple[str, ...]]:
             trained = () if part.per == "dataset" else (_notebook("03_train"),)
             found[stage_group(one, part)] = (*files(part_roots(one, part)), *trained)
         if one.inpaints:
-            found[f"evaluate_{one.name}"] = _drawn("04_evaluate", evaluation_roots(one, feature_methods()))
+            measured = _drawn("04_evaluate", evaluation_roots(one, feature_methods()))
+            found[f"evaluate_{one.name}"] = (*measured, _PAPER_SETS)
     return found | {
         "tables": (*_drawn("06_tables", table_roots(["replication.stages.tables"])), *declared),
         "figures": (*_drawn("07_figures", figure_roots()), *declared),
@@ -75,6 +76,9 @@ def sources() -> dict[str, tuple[str, ...]]:
         "costs": files(["replication.stages.costs"]),
         "site": (*files(table_roots(claim_roots("replication.stages.site"))), *declared),
     }
+
+
+_PAPER_SETS = "replication/papers/datasets.csv"  # decides whether numbers may stand beside the papers'
 
 
 def _notebook(name: str) -> str:

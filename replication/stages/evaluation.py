@@ -25,7 +25,7 @@ from replication.evaluation.uncertainty import Sample, interval
 from replication.graph.closure import code_digest
 from replication.graph.roots import evaluation_roots
 from replication.history.made_by import made_by
-from replication.methods.opening import open_faces, open_features, open_inpainter
+from replication.methods.opening import open_faces, open_features, open_inpainter, settings_of_cards
 from replication.stages.comparability import reasons_against
 from replication.stages.protocols import check_protocol
 
@@ -69,11 +69,19 @@ def over_seeds(measured: list[dict[str, Any]]) -> dict[str, Any]:
         for metric, reason in training.get("protocol", {}).get("left_out", {}).items():
             everywhere = all(metric in other.get("protocol", {}).get("left_out", {}) for other in trainings)
             left_out.setdefault(metric, reason if everywhere else f"{reason} (seed {seed})")
+    against = dict.fromkeys(reason for training in trainings for reason in training.get("not_comparable", ()))
+    if against:
+        block |= {"comparable": False, "not_comparable": list(against)}
     if left_out:
         block["protocol"] = first["protocol"] | {"left_out": left_out}
     if told := [training["diagnostics"] for training in trainings if "diagnostics" in training]:
         block["diagnostics"] = {
-            b: {name: round(fmean(one[b][name] for one in told), DECIMALS) for name in told[0][b]} for b in told[0]
+            b: {
+                name: round(fmean(one[b][name] for one in told), DECIMALS)
+                for name in told[0][b]
+                if all(name in one[b] for one in told)
+            }
+            for b in told[0]
         }
     if len(measured) > 1:
         block["weights_sha256"] = [training["weights_sha256"] for training in trainings]
@@ -95,7 +103,7 @@ def stored_intervals(folders: list[Path]) -> dict[str, dict[str, list[float]]]:
 
 def _evaluate(parameters: Parameters, name: str, k: int, device: torch.device) -> dict[str, Any]:
     dataset, protocol = parameters.run(name).dataset, parameters.run(name).protocol
-    data, faces = parameters.data_set(dataset), open_faces(parameters, dataset)
+    data = parameters.data_set(dataset)
     inpainter, card = open_inpainter(parameters, name, device, k=k)
     features = parameters.method_of(parameters.evaluation.features).name
     code = code_digest(evaluation_roots(parameters.method_of(name), [features]))
@@ -103,7 +111,14 @@ def _evaluate(parameters: Parameters, name: str, k: int, device: torch.device) -
     faces, pairs = open_faces(parameters, dataset), EvaluationPairs.open(paths.pairs(protocol, dataset))
     masks, extractor = MaskStore.open(paths.masks(dataset)) if irregular else None, _features(parameters, device)
     against = reasons_against(
-        parameters, name, faces=faces, masks=masks, pairs=pairs, card=card, features=metric_key(extractor)
+        parameters,
+        name,
+        faces=faces,
+        masks=masks,
+        pairs=pairs,
+        card=card,
+        settings=settings_of_cards(parameters.method_of(name), name, k),
+        features=metric_key(extractor),
     )
     return evaluate(
         inpainter,

@@ -32,8 +32,10 @@ def write_plots(parameters: Parameters) -> list[Path]:
     if order and not curves:
         raise InputError(f"none of the runs of params.yaml was trained here ({paths.MODELS}): run `dvc repro` first")
     metrics = measured(parameters)
-    reported = {run.partition(", seed ")[0] for run in column_of(paths.PLOTS.glob("*.csv"), "run", where="value")}
-    keep_reported(parameters, paths.PLOTS, reported, {one.run for one in curves} | metrics.keys())
+    # Of a curve the axis is images seen, of a metric the size of the hole; a run may lack the one and have the other.
+    for axis, now in (("images_seen", {one.run for one in curves}), ("hole_percent", metrics.keys())):
+        reported = {run.partition(", seed ")[0] for run in column_of(paths.PLOTS.glob("*.csv"), "run", where=axis)}
+        keep_reported(parameters, paths.PLOTS, reported, now)
     titles = {name: one.title for name, one in methods().items()}
     drawn = curve_figures(curves, titles=titles, profile=parameters.profile)
     figures = {

@@ -117,6 +117,13 @@ def test_a_family_is_judged_together_without_those_of_too_few_images():
     assert [j.standing for j in judged[:3:2]] == [Standing.WITHIN_CHANCE] * 2
 
 
+def test_what_can_never_be_firm_costs_the_rest_nothing():
+    once = [change_of(0.03, trainings=1)] * 50
+    judged = judge([change_of(0.02), *once])
+    assert (judged[0].standing, judged[0].p) == (Standing.BEYOND_CHANCE, 0.02)
+    assert {j.standing for j in judged[1:]} == {Standing.WITHIN_CHANCE}
+
+
 def test_two_trainings_of_one_recipe_are_not_two_methods():
     """What `demo` showed: luck of the seed, ten times the standard error over images, and nothing else."""
     rng = np.random.default_rng(8)

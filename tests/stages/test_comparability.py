@@ -5,7 +5,6 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from replication.config import load_parameters
@@ -28,22 +27,22 @@ class _Faces(SimpleNamespace):
     @property
     def ids(self) -> np.ndarray:
         return np.array(
-            [f"{self.prefix}{number:05d}" for number in range(self.first, self.first + self.train + self.test)]
+            [f"{self.prefix}{number:05d}.png" for number in range(self.first, self.first + self.train + self.test)]
         )
 
 
 def asked(parameters, run: str = "full", **changes) -> list[str]:
-    about = {"train": 28_000, "test": 2_000, "size": 256, "first": 0, "prefix": "", "kind": NVIDIA, "count": 4000}
-    about |= {"features": "FID", "images_seen": 45 * 28_000, "measured": 2_000} | changes
+    about = {"train": 28_000, "test": 2_000, "size": 256, "first": 0, "prefix": "", "kind": NVIDIA, "files": 12_000}
+    about |= {"features": "FID", "images_seen": 45 * 28_000, "measured": 2_000, "settings": None} | changes
     buckets = ("1-20%", "20-40%", "40-60%")
-    index = pd.DataFrame({"split": "test", "bucket": np.repeat(buckets, about["count"])})
     return reasons_against(
         parameters,
         run,
         faces=_Faces(**{key: about[key] for key in ("train", "test", "size", "first", "prefix")}),
-        masks=SimpleNamespace(card={"source": {"kind": about["kind"]}}, index=index),
+        masks=SimpleNamespace(card={"source": {"kind": about["kind"], "test_files": about["files"]}}),
         pairs=SimpleNamespace(buckets=buckets, bucket=lambda name: range(about["measured"])),
         card={"images_seen": about["images_seen"], "training_images": about["train"]},
+        settings=about["settings"] or parameters.settings_of(run),
         features=about["features"],
     )
 
@@ -66,7 +65,7 @@ def test_the_papers_own_setting_is_comparable(paper):
         ({"measured": 200}, "200 test faces were measured at 1-20%, of 2,000"),
         ({"features": "FD"}, "the Fréchet distance is FD, not FID"),
         ({"images_seen": 28_000}, "the network was trained for 1.0 epochs of 45"),
-        ({"count": 9}, "there are 9 in 1-20%, 9 in 20-40%, 9 in 40-60% test masks, of Liu et al. 4,000 in each bucket"),
+        ({"files": 9}, "there are 9 files of test masks, of Liu et al. 12,000"),
     ],
 )
 def test_what_is_other_than_the_papers_is_said(paper, changes, reason):
@@ -76,8 +75,7 @@ def test_what_is_other_than_the_papers_is_said(paper, changes, reason):
 def test_widths_of_two_on_a_folder_of_cats(paper):
     """The case that used to pass."""
     small = paper.methods.mdrnet.model_copy(update={"size": paper.methods.mdrnet.size.model_copy(update={"width": 2})})
-    paper = paper.model_copy(update={"methods": paper.methods.model_copy(update={"mdrnet": small})})
-    found = asked(paper, train=900, test=100, prefix="cat", measured=100)
+    found = asked(paper, settings=small, train=900, test=100, prefix="cat", measured=100)
     assert "size is not as the paper has it" in found and len(found) >= 5
 
 

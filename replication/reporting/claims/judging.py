@@ -1,11 +1,11 @@
 """Every claim of the papers, judged twice: on the numbers that its paper prints, and on what was measured here.
 
 The same executable check runs on both. A check that is made of comparisons is judged comparison by comparison, by the
-rule that tables and diffs follow (`evaluation.verdicts.judge`), its comparisons being the family: it is borne out if
-each holds beyond chance, and refuted if one fails beyond chance. A rule over a whole table has no single difference:
-it runs on joint draws (a bootstrap over the test images and over trainings). Either way methods are spoken of only
-where every number has three trainings and thirty images behind it. The words depend on whether the numbers may stand
-beside the paper's: "supported" and "contradicted" there, elsewhere "same direction" and "opposite here".
+rule that tables and diffs follow (`evaluation.verdicts.judge`): it is borne out if each by itself holds beyond chance,
+and refuted if one fails beyond chance with all of them as its family. A rule over a whole table has no single
+difference: it runs on joint draws (a bootstrap over the test images and over trainings). Either way methods are spoken
+of only where every number has three trainings and thirty images behind it. The words depend on whether the numbers may
+stand beside the paper's: "supported" and "contradicted" there, elsewhere "same direction" and "opposite here".
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from replication.evaluation.verdicts import (
     judge,
 )
 from replication.papers import PAPERS, Layout, dataset_names, load_checks, load_claims, load_layouts, load_tables
-from replication.papers.checks import HIGHER_IS_BETTER, Cell, Check, Comparison, Conjunction, Values, listed, run
+from replication.papers.checks import HIGHER_IS_BETTER, Cell, Check, Conjunction, Values, listed, run
 from replication.reporting.placement import Row, rows_of
 from replication.reporting.tables.conditions import (
     conditions_of,
@@ -247,15 +247,18 @@ class _Cells:
     def _certain(self) -> tuple[bool, bool]:
         """(whether what is there holds beyond chance, whether it is refuted beyond chance)."""
         if isinstance(self.check, Conjunction):
-            sure = [ahead for _, ahead, judged in self._judged if judged.standing is Standing.BEYOND_CHANCE]
-            return bool(sure) and all(sure) and len(sure) == len(self._judged), not all(sure)
+            alone = [
+                ahead and judge([change])[0].standing is Standing.BEYOND_CHANCE for change, ahead, _ in self._judged
+            ]
+            failing = [judged for _, ahead, judged in self._judged if not ahead]
+            return bool(alone) and all(alone), any(one.standing is Standing.BEYOND_CHANCE for one in failing)
         if (self.trainings or 0) < FEWEST_TRAININGS or (self.images or 0) < FEWEST_IMAGES:
             return False, False
         holds = float(np.mean(self.check.outcome(self.draws).possible)) >= SUPPORTED
         return holds, self.check.refutation(self.draws) <= CONTRADICTED
 
     @cached_property
-    def _judged(self) -> list[tuple[Comparison, bool, Judgement]]:
+    def _judged(self) -> list[tuple[Change, bool, Judgement]]:
         """Each comparison whose two numbers are there: whether it goes the claim's way, and what may be said of it."""
         assert isinstance(self.check, Conjunction)
         made = self.check.present(self.values)
@@ -266,7 +269,7 @@ class _Cells:
             # Two buckets of one run are the same networks; a claim about the method is about its other trainings too.
             changes.append(replace(change, same_networks=False))
         ahead = [bool(comparison.holds(self.values)) for comparison in made]
-        return list(zip(made, ahead, judge(changes), strict=True))
+        return list(zip(changes, ahead, judge(changes), strict=True))
 
     def _direction(self) -> str:
         if isinstance(self.check, Conjunction):

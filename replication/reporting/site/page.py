@@ -266,9 +266,9 @@ averaged. They reward blurred averages: read them together with the pictures.</d
 <dt>FID ↓ or FD ↓</dt><dd>Fréchet distance between completed and true pictures in a network's features. It
 is called FID only with the published Inception weights; with any other network it is FD, on another scale.
 It depends on the number of pictures.</dd>
-<dt>Measured and paper</dt><dd>Each cell shows the measured value and below it the paper's. Bold: best
-measured value of its comparison. Underlined: best value that the paper prints. Equal printed values share
-the mark.</dd>
+<dt>Measured and paper</dt><dd>Each cell shows the measured value and below it the paper's. Bold: a
+measured value whose lead over every other printed row is beyond chance. Underlined: best value that the paper prints.
+Equal printed values share the mark.</dd>
 <dt>Not run</dt><dd>The paper has the row; this run of the pipeline has not measured it.</dd>
 <dt>Not in the paper</dt><dd>The row of a system or a run that the paper does not have, measured like the others.</dd>
 <dt>Change against Full</dt><dd>What a part of the method is worth: the variant without it minus the full

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -277,7 +277,7 @@ def result_table(
     _mark_best(cells, family, rank_measured=header.comparable_rows)
     changes = _changes(cells, layout, family)
     family.judge()
-    cells["best_measured"] = [bool(leads) and all(map(family.beyond_chance, leads)) for leads in cells.pop("leads")]
+    cells["best_measured"] = [family.beyond_chance(lead) for lead in cells.pop("leads")]
     if changes is not None:
         told = [family.told(place) for place in changes.pop("place")]
         changes["low"], changes["high"], changes["p"], changes["standing"] = zip(*told, strict=True)
@@ -334,8 +334,22 @@ class _Family:
     def judge(self) -> None:
         self._judged = dict(zip(self._changes, judge(list(self._changes.values())), strict=True))
 
-    def beyond_chance(self, place: _Place) -> bool:
-        return self._judged[place].standing is Standing.BEYOND_CHANCE
+    def lead(self, best: str, others: Iterable[str], bucket: str, metric: str) -> _Place | None:
+        """Take in whether a run leads all others: one comparison, that with its weakest lead."""
+        if self._differences is None:
+            return None
+        asked = [self._differences(other, best, bucket, metric) for other in others]
+        weakest = max(asked, key=lambda change: change.p)
+        place = ("every other row", best, bucket, metric)
+        self._changes[place] = replace(
+            weakest,
+            images=min(change.images for change in asked),
+            trainings=min(change.trainings for change in asked),
+        )
+        return place
+
+    def beyond_chance(self, place: _Place | None) -> bool:
+        return place is not None and self._judged[place].standing is Standing.BEYOND_CHANCE
 
     def told(self, place: _Place | None) -> tuple[float, float, float, str]:
         """Interval, adjusted p value and standing."""
@@ -346,27 +360,26 @@ class _Family:
 
 
 def _mark_best(cells: pd.DataFrame, family: _Family, *, rank_measured: bool) -> None:
-    """Add best_paper, and leads: of the best measured value, its comparisons with every other row, else none.
+    """Add best_paper, and leads: under which the family has the lead of a measured value over every other row.
 
-    One value alone is not "best"; FD and FID are not ranked together; values that print alike share the mark in print,
-    and where they were measured none leads.
+    Rows that the paper does not print (controls) are no rivals. One value alone is not "best"; FD and FID are not
+    ranked together; values that print alike share the mark in print, and where they were measured none leads.
     """
     better = {metric.key: metric.better for metric in METRICS}
     cells["best_paper"] = False
-    leads: dict[Any, list[_Place]] = {}
+    leads: dict[Any, _Place | None] = {}
     for (_, ratio, metric), group in cells.groupby(["dataset", "mask_ratio", "metric"], sort=False):
         values = group.paper.dropna()
         if len(values) > 1:
             printed = (values * better[metric]).round(DIGITS)
             cells.loc[printed.index[printed == printed.max()], "best_paper"] = True
-        rows = group[group.measured.notna()]
+        rows = group[group.measured.notna() & group.in_paper]
         if not rank_measured or rows.run.nunique() < 2 or rows.measured_as.nunique() > 1:
             continue
         best = (rows.measured * better[metric]).idxmax()
         others = [run for run in rows.run if run != rows.run[best]]
-        asked = [family.ask(run, rows.run[best], ratio, rows.measured_as[best]) for run in others]
-        leads[best] = [place for place in asked if place is not None]
-    cells["leads"] = [leads.get(index, []) for index in cells.index]
+        leads[best] = family.lead(rows.run[best], others, ratio, rows.measured_as[best])
+    cells["leads"] = [leads.get(index) for index in cells.index]
 
 
 def _changes(cells: pd.DataFrame, layout: Layout, family: _Family) -> pd.DataFrame | None:
