@@ -267,7 +267,7 @@ averaged. They reward blurred averages: read them together with the pictures.</d
 is called FID only with the published Inception weights; with any other network it is FD, on another scale.
 It depends on the number of pictures.</dd>
 <dt>Measured and paper</dt><dd>Each cell shows the measured value and below it the paper's. Bold: a
-measured value whose lead over every other printed row is beyond chance. Underlined: best value that the paper prints.
+measured value whose lead over every other row is beyond chance. Underlined: best value that the paper prints.
 Equal printed values share the mark.</dd>
 <dt>Not run</dt><dd>The paper has the row; this run of the pipeline has not measured it.</dd>
 <dt>Not in the paper</dt><dd>The row of a system or a run that the paper does not have, measured like the others.</dd>

@@ -362,8 +362,8 @@ class _Family:
 def _mark_best(cells: pd.DataFrame, family: _Family, *, rank_measured: bool) -> None:
     """Add best_paper, and leads: under which the family has the lead of a measured value over every other row.
 
-    Rows that the paper does not print (controls) are no rivals. One value alone is not "best"; FD and FID are not
-    ranked together; values that print alike share the mark in print, and where they were measured none leads.
+    One value alone is not "best"; FD and FID are not ranked together; values that print alike share the mark in print,
+    and where they were measured none leads.
     """
     better = {metric.key: metric.better for metric in METRICS}
     cells["best_paper"] = False
@@ -373,7 +373,7 @@ def _mark_best(cells: pd.DataFrame, family: _Family, *, rank_measured: bool) -> 
         if len(values) > 1:
             printed = (values * better[metric]).round(DIGITS)
             cells.loc[printed.index[printed == printed.max()], "best_paper"] = True
-        rows = group[group.measured.notna() & group.in_paper]
+        rows = group[group.measured.notna()]
         if not rank_measured or rows.run.nunique() < 2 or rows.measured_as.nunique() > 1:
             continue
         best = (rows.measured * better[metric]).idxmax()
