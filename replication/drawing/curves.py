@@ -172,14 +172,14 @@ def loss_curves(runs: Sequence[Curves], *, title: str, subtitle: str = "") -> Fi
     per_row = max(1, min(len(runs), int(width / (0.55 + 0.075 * max(len(run.name) for run in runs)))))
     legend_rows = -(-len(runs) // per_row)
     foot = 0.12 + 0.19 * legend_rows if len(runs) > 1 else 0.0  # a single run is named in the title
-    lines = textwrap.wrap(subtitle, int(width * 15))
-    head = 0.36 + 0.14 * len(lines)
+    named, lines = textwrap.wrap(title, int(width * 9)), textwrap.wrap(subtitle, int(width * 15))
+    head = 0.18 + 0.18 * len(named) + 0.14 * len(lines)
     height = 1.85 * rows + head + foot
     figure = style.new_figure(width, height, layout="constrained")
     figure.get_layout_engine().set(rect=(0, foot / height, 1, 1 - (head + foot) / height), wspace=0.04, hspace=0.06)
-    figure.text(0.08 / width, 1 - 0.08 / height, title, va="top", fontsize=11, fontweight="bold")
+    figure.text(0.08 / width, 1 - 0.08 / height, "\n".join(named), va="top", fontsize=11, fontweight="bold")
     below = {"va": "top", "fontsize": 7, "color": style.MUTED, "linespacing": 1.25}
-    figure.text(0.08 / width, 1 - 0.31 / height, "\n".join(lines), **below)
+    figure.text(0.08 / width, 1 - (head - 0.05 - 0.14 * len(lines)) / height, "\n".join(lines), **below)
     handles = {}
     for k, scalar in enumerate(scalars):
         axes = figure.add_subplot(rows, columns, k + 1)

@@ -40,9 +40,11 @@ def header_lines(table: ResultTable) -> list[str]:
 def trainings_lines(table: ResultTable) -> list[str]:
     """Which rows were trained often enough to speak of their methods."""
     trained: dict[int, list[str]] = {}
+    several = table.cells.dataset.nunique() > 1
     for run, record in table.records.items():
-        methods = dict.fromkeys(table.cells[table.cells.run == run].method)
-        trained.setdefault(trainings_of(record), []).extend(methods)
+        own = table.cells[table.cells.run == run].drop_duplicates(["dataset", "method"])
+        names = [f"{one.method} on {one.dataset}" if several else one.method for one in own.itertuples()]
+        trained.setdefault(trainings_of(record), []).extend(names)
     if not trained:
         return []
     firm = [method for count, methods in trained.items() if count >= FEWEST_TRAININGS for method in methods]
@@ -63,9 +65,9 @@ def change_sentence(table: ResultTable) -> str:
         told = []
         for standing, words in _COUNTED.items():
             agreeing, number = table.standing(standing)
-            told += [f"{agreeing} of {number} {words}"] if number else []
+            told += [f"{agreeing} of the {number} {words}"] if number else []
         counted = f" The sign agrees with the paper's in {same} of the {known} cells where both have one"
-        counted += f": {', '.join(told)}." if told else "."
+        counted += f"; by what may be said of them: {', '.join(told)}." if told else "."
     return (
         f"Change against {table.layout.against}: value of the variant minus value of {table.layout.against}, "
         f"measured and in the paper; ✓ same sign, ✗ opposite sign, no mark where a change is zero as printed "
