@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Library: dvc 3.67.1 (dvc-data 3.18.3, dvc-objects 5.2.0), Python 3.11, Linux.
+# Version: dvc 3.67.1 (dvc-data 3.18.3, dvc-objects 5.2.0), Python 3.11, Linux.
 #
 # Guess, written before the run: `dvc repro --dry` names every command that `dvc repro` would execute, for a stage that
 # would run counts as changed for those behind it. (That it does not was claimed beforehand.) MISSED, and more than was
@@ -14,11 +14,11 @@
 #   - `dvc repro`: executes all three.
 # Related upstream: treeverse/dvc, issues 9021 (no outputs at all: an error) and 8342.
 #
-# Output seen (each line the announcements of one call):
-#   dry: one cached, one running, two unchanged, three unchanged
-#   dry without run cache: one running, two unchanged, three unchanged
-#   dry, forced, behind two: two running, three running
-#   real: one running, two running, three running
+# Output: dry: one cached, one running, two unchanged, three unchanged
+#         dry without run cache: one running, two unchanged, three unchanged
+#         dry, forced, behind two: two running, three running
+#         real: one running, two running, three running
+# Seen: 2026-11-27, this output, from install to end; each line has the announcements of one call.
 #
 # Needs a network for pip, about 190 MB of disk. Exit code 0: as above; 1: the behaviour has changed.
 set -euo pipefail

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Library: dvc 3.67.1 (dvc-data 3.18.3, dvc-objects 5.2.0), Python 3.11, Linux.
+# Version: dvc 3.67.1 (dvc-data 3.18.3, dvc-objects 5.2.0), Python 3.11, Linux.
 #
 # Guess, written before the run: the run cache is keyed by command, dependencies and parameters, so a stage with an out
 # that has `cache: false` gets an entry too, and its other outs come back from it; whether that out stands under `outs`
@@ -14,10 +14,10 @@
 # DVC's page on the run cache says that any out with `cache: false` switches it off for its stage, and names no
 # exception for metrics (nor for plots, which behave like them). Known upstream: treeverse/dvc, pull request 8738.
 #
-# Output seen:
-#   entries: plain yes, out no, metric yes
-#   executed after the outs were removed: plain 1, out 2, metric 1
-#   content in .dvc/cache/files: of the out no, of the metric yes
+# Output: entries: plain yes, out no, metric yes
+#         executed after the outs were removed: plain 1, out 2, metric 1
+#         content in .dvc/cache/files: of the out no, of the metric yes
+# Seen: 2026-11-27, this output, from install to end.
 #
 # Needs a network for pip, about 190 MB of disk. Exit code 0: as above; 1: the behaviour has changed.
 set -euo pipefail

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Library: pytorch-msssim 1.0.0 with torch 2.13.0 (CPU) and numpy 2.4.6, Python 3.11, Linux.
+# Version: pytorch-msssim 1.0.0 with torch 2.13.0 (CPU) and numpy 2.4.6, Python 3.11, Linux.
 #
 # Guess, written before the run: where a side is odd, the halving between two scales leaves out or pads the last row and
 # column. (That it pads zeros was claimed beforehand; the guess was where.) MISSED: it is the first row and column.
@@ -13,11 +13,11 @@
 #     the first.
 # With a side of 256, even at every scale, all three numbers are equal.
 #
-# Output seen:
-#   first row of white at the scales of 178: 1, 1, 0.5, 0.25, 0.125
-#   last row of white at the scales of 178: 1, 1, 1, 1, 1
-#   178: MS-SSIM 0.8601, over real pixels 0.8594, upside down 0.8748
-#   256: MS-SSIM 0.8570, over real pixels 0.8570, upside down 0.8570
+# Output: first row of white at the scales of 178: 1, 1, 0.5, 0.25, 0.125
+#         last row of white at the scales of 178: 1, 1, 1, 1, 1
+#         178: MS-SSIM 0.8601, over real pixels 0.8594, upside down 0.8748
+#         256: MS-SSIM 0.8570, over real pixels 0.8570, upside down 0.8570
+# Seen: 2026-11-27, this output, from install to end.
 #
 # Needs a network for pip and about 1 GB of disk with torch's wheel for CPUs; on Linux pip takes the one with the
 # libraries for GPUs, several GB, unless a folder with the other is named in PIP_FIND_LINKS. The numbers are a CPU's.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Library: safetensors 0.8.0 (beside it 0.7.0) with numpy 2.4.6, Python 3.11, Linux.
+# Version: safetensors 0.8.0 (beside it 0.7.0) with numpy 2.4.6, Python 3.11, Linux.
 #
 # Guess, written before the run: `safetensors.numpy.save_file` writes an array by its values, so that one in Fortran
 # order comes back equal, in C order. MISSED for 0.8.0 (held for 0.7.0).
@@ -9,11 +9,11 @@
 # documentation asks, and as `.T` or scikit-learn's PCA give it. `np.ascontiguousarray` before saving helps. 0.7.0
 # brings back the values. Known upstream: safetensors/safetensors, issue 825.
 #
-# Output seen:
-#   saved: [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]
-#   0.7.0: [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]
-#   0.8.0: [[0.0, 3.0, 1.0], [4.0, 2.0, 5.0]]
-#   0.8.0, made C order first: [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]
+# Output: saved: [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]
+#         0.7.0: [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]
+#         0.8.0: [[0.0, 3.0, 1.0], [4.0, 2.0, 5.0]]
+#         0.8.0, made C order first: [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]
+# Seen: 2026-11-27, this output, from install to end.
 #
 # Needs a network for pip, about 100 MB of disk. Exit code 0: as above; 1: the behaviour has changed.
 set -euo pipefail

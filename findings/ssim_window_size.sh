@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Library: scikit-image 0.26.0 with numpy 2.4.6 and scipy 1.17.1, Python 3.11, Linux.
+# Version: scikit-image 0.26.0 with numpy 2.4.6 and scipy 1.17.1, Python 3.11, Linux.
 #
 # Guess, written before the run, from the function's own documentation: with `gaussian_weights=True`,
 # `structural_similarity` ignores `win_size`, so that every value gives the same number. (A dim memory of the source
@@ -11,8 +11,8 @@
 # border. win_size=11 equals the default. With `use_sample_covariance=False`, as the paper has it, it is the same. Known
 # upstream: scikit-image/scikit-image, issue 7231 (a change that warns is merged, pull request 8162).
 #
-# Output seen:
-#   win_size None: 0.9354, with 3: 0.8926, with 7: 0.9122, with 11: 0.9354, with 31: 1.0000
+# Output: win_size None: 0.9354, with 3: 0.8926, with 7: 0.9122, with 11: 0.9354, with 31: 1.0000
+# Seen: 2026-11-27, this output, from install to end.
 #
 # Needs a network for pip, about 300 MB of disk. Exit code 0: as above; 1: the behaviour has changed.
 set -euo pipefail

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from replication.evaluation import frechet
+
+sys.path.insert(0, str(Path(__file__).parent))  # for `import toy_samples`
 
 
 def pictures(height: int = 40, width: int = 33, count: int = 5) -> tuple[torch.Tensor, torch.Tensor]:
